@@ -1,26 +1,304 @@
 package spec
 
 import (
-	"github.com/go-json-experiment/json"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/bailey-oci/bailey/internal/fault"
 )
 
-// Parse decodes data as a config.json. It does not validate it.
+// The decoder is written out by hand on top of a JSON tokenizer, one function per type, because the
+// program decodes one configuration in its life: a decoder that works by reflection spends more time
+// building its tables for the fifty types than it then spends decoding. The tests compare it with the
+// reflecting one, field for field.
+//
+// It is strict. What it refuses: invalid UTF-8, names that occur twice in an object, values of another
+// type than the field's, numbers with fraction or exponent or out of the field's range, anything after
+// the object, and nesting deeper than 10000 (the tokenizer's limit, it does not recurse). A null leaves
+// the field at its zero value, as encoders of Go programs write null for an empty list. Names are
+// compared with their case: "Process" is not "process" but a field unknown to the specification, and
+// ignored like all of those.
+
+// Parse decodes data as a config.json. It does not validate it. The sections of other platforms
+// (windows, solaris, vm, zos, freebsd) are ignored like unknown fields and stay nil.
 func Parse(data []byte) (*specs.Spec, error) {
-	var s specs.Spec
-	if err := json.Unmarshal(data, &s); err != nil {
-		return nil, fault.Wrap(err, "decode config.json", "")
+	s := new(specs.Spec)
+	if err := decode(data, "", s, decodeSpec); err != nil {
+		return nil, err
 	}
-	return &s, nil
+	return s, nil
 }
 
-// ParseProcess decodes data as a process object of config.json. It does not validate it.
+// ParseProcess decodes data as a process object of config.json. It does not validate it. The Origin of
+// an error is "process" followed by the pointer within the object.
 func ParseProcess(data []byte) (*specs.Process, error) {
-	var p specs.Process
-	if err := json.Unmarshal(data, &p); err != nil {
-		return nil, fault.Wrap(err, "decode process", "process")
+	p := new(specs.Process)
+	if err := decode(data, "process", p, decodeProcess); err != nil {
+		return nil, err
 	}
-	return &p, nil
+	return p, nil
+}
+
+// decode decodes the one JSON object in data into dst. what names the input in errors, "" for config.json.
+func decode[T any](data []byte, what string, dst *T, field func(*decoder, *T)) error {
+	d := &decoder{d: jsontext.NewDecoder(bytes.NewBuffer(data)), what: what}
+	if len(data) > MaxSize {
+		return tooLarge(d.name(), int64(len(data)))
+	}
+	if d.d.PeekKind() == 'n' {
+		return d.fail("null where an object is required")
+	}
+	if field(d, dst); d.err != nil {
+		return d.err
+	}
+	// ReadToken and not PeekKind, to tell the end of the input from a broken rest.
+	if _, err := d.d.ReadToken(); err != io.EOF {
+		return d.fail("something follows the closing brace of the object")
+	}
+	return nil
+}
+
+// decoder reads one document. After the first error all of its methods do nothing.
+type decoder struct {
+	d    *jsontext.Decoder
+	what string
+	err  error
+}
+
+// fail records that the value read last is wrong.
+func (d *decoder) fail(why string) error {
+	if d.err == nil {
+		d.err = fault.New("decode "+d.name()+": "+why, d.origin(d.d.StackPointer()))
+	}
+	return d.err
+}
+
+func (d *decoder) name() string {
+	if d.what == "" {
+		return "config.json"
+	}
+	return d.what
+}
+
+func (d *decoder) origin(p jsontext.Pointer) string {
+	if d.what == "" || p == "" {
+		return d.what + string(p)
+	}
+	return d.what + " " + string(p)
+}
+
+// broken records err, which the tokenizer returned.
+func (d *decoder) broken(err error) {
+	if d.err != nil {
+		return
+	}
+	var syntax *jsontext.SyntacticError
+	switch {
+	case !errors.As(err, &syntax):
+		d.fail(strings.TrimPrefix(err.Error(), "jsontext: "))
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		pointer := syntax.JSONPointer
+		d.err = fault.New(fmt.Sprintf("decode %s: %q stands twice in the same object", d.name(),
+			pointer.LastToken()), d.origin(pointer))
+	default:
+		d.err = fault.New(fmt.Sprintf("decode %s: %s after byte %d", d.name(),
+			strings.TrimPrefix(syntax.Err.Error(), "jsontext: "), syntax.ByteOffset), d.origin(syntax.JSONPointer))
+	}
+}
+
+// value reads the next value, whole. It returns nil where there is none or where it is null.
+func (d *decoder) value(want jsontext.Kind) jsontext.Value {
+	if d.err != nil {
+		return nil
+	}
+	v, err := d.d.ReadValue()
+	if err != nil {
+		d.broken(err)
+		return nil
+	}
+	switch kind := v.Kind(); kind {
+	case want:
+		return v
+	case 'n':
+		return nil
+	default:
+		d.fail(kindName(kind) + " where " + kindName(want) + " is required")
+		return nil
+	}
+}
+
+// open reads the begin token of an object or array and reports whether there is one.
+func (d *decoder) open(want jsontext.Kind) bool {
+	if d.err != nil {
+		return false
+	}
+	if kind := d.d.PeekKind(); kind != want {
+		d.value(want)
+		return false
+	}
+	if _, err := d.d.ReadToken(); err != nil {
+		d.broken(err)
+		return false
+	}
+	return true
+}
+
+// more reports whether another element or member follows; if not, it reads the end token.
+func (d *decoder) more() bool {
+	if d.err != nil {
+		return false
+	}
+	// An invalid kind (0) goes on, so that reading the element reports the error.
+	if kind := d.d.PeekKind(); kind != '}' && kind != ']' {
+		return true
+	}
+	if _, err := d.d.ReadToken(); err != nil {
+		d.broken(err)
+	}
+	return false
+}
+
+// key reads the name of a member. The result is valid until the next read.
+func (d *decoder) key() []byte {
+	v, err := d.d.ReadValue()
+	if err != nil {
+		d.broken(err)
+		return nil
+	}
+	return unquote(v)
+}
+
+// skip reads the next value, whatever it is, and checks no more of it than that it is well-formed.
+func (d *decoder) skip() {
+	if d.err != nil {
+		return
+	}
+	if err := d.d.SkipValue(); err != nil {
+		d.broken(err)
+	}
+}
+
+// unquote returns the content of a JSON string, without a copy where it holds no escape.
+func unquote(v jsontext.Value) []byte {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v[1 : len(v)-1]
+	}
+	// The tokenizer has checked the string, so there is no error to expect.
+	s, _ := jsontext.AppendUnquote(nil, v)
+	return s
+}
+
+func str[T ~string](d *decoder, dst *T) {
+	if v := d.value('"'); v != nil {
+		*dst = T(unquote(v))
+	}
+}
+
+func boolean(d *decoder, dst *bool) {
+	if d.err != nil {
+		return
+	}
+	// true and false are kinds of their own ('t' and 'f'), which value could not both ask for.
+	tok, err := d.d.ReadToken()
+	if err != nil {
+		d.broken(err)
+		return
+	}
+	switch kind := tok.Kind(); kind {
+	case 't', 'f':
+		*dst = kind == 't'
+	case 'n':
+	default:
+		d.fail(kindName(kind) + " where true or false is required")
+	}
+}
+
+// integer reads a whole number that T can hold.
+func integer[T ~int | ~int64 | ~int32 | ~uint | ~uint64 | ~uint32 | ~uint16](d *decoder, dst *T) {
+	v := d.value('0')
+	if v == nil {
+		return
+	}
+	// Converting to T and back shows whether T is too narrow; ParseInt and ParseUint between them
+	// cover every type.
+	if i, err := strconv.ParseInt(string(v), 10, 64); err == nil && int64(T(i)) == i && (i < 0) == (T(i) < 0) {
+		*dst = T(i)
+		return
+	}
+	if u, err := strconv.ParseUint(string(v), 10, 64); err == nil && uint64(T(u)) == u && T(u) >= 0 {
+		*dst = T(u)
+		return
+	}
+	d.fail(fmt.Sprintf("%s is not a whole number that a %s holds", v, reflect.TypeFor[T]().Kind()))
+}
+
+// optional reads a value that a pointer refers to; null leaves the pointer nil.
+func optional[T any](d *decoder, dst **T, read func(*decoder, *T)) {
+	if d.err != nil {
+		return
+	}
+	if d.d.PeekKind() == 'n' {
+		d.skip()
+		return
+	}
+	*dst = new(T)
+	read(d, *dst)
+}
+
+// list reads an array; null leaves the slice nil.
+func list[T any](d *decoder, dst *[]T, read func(*decoder, *T)) {
+	if !d.open('[') {
+		return
+	}
+	s := []T{}
+	for d.more() {
+		var zero T
+		s = append(s, zero)
+		read(d, &s[len(s)-1])
+	}
+	*dst = s
+}
+
+// strs reads an array of strings.
+func strs[T ~string](d *decoder, dst *[]T) { list(d, dst, str[T]) }
+
+// table reads an object with free names; null leaves the map nil.
+func table[T any](d *decoder, dst *map[string]T, read func(*decoder, *T)) {
+	if !d.open('{') {
+		return
+	}
+	m := map[string]T{}
+	for d.more() {
+		k := string(d.key())
+		var v T
+		read(d, &v)
+		m[k] = v
+	}
+	*dst = m
+}
+
+// kindName returns the words for a kind of JSON value.
+func kindName(k jsontext.Kind) string {
+	switch k {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case 'n':
+		return "null"
+	default:
+		return "true or false"
+	}
 }

@@ -1,0 +1,89 @@
+package plan
+
+// Actions of bailey itself before the preamble is given the plan.
+
+// OpenNamespace opens the namespace at Path, which must be of the kind Type, into Slot.
+type OpenNamespace struct {
+	Slot Slot
+	Type Namespace
+	Path string
+}
+
+// CreateCgroup makes the container's cgroup and sets its limits.
+type CreateCgroup struct{}
+
+// OpenTree clones the mount at Path (an absolute path in the caller's mount namespace) into Slot as a
+// detached mount, with what is mounted below it if Recursive.
+type OpenTree struct {
+	Slot      Slot
+	Path      string
+	Recursive bool
+	// NoFollow refuses a symbolic link as Path's last component.
+	NoFollow bool
+	// Device, if not nil, is the device node that Path must be.
+	Device *Device
+}
+
+// Device is a device node's identity.
+type Device struct {
+	// Type is 'c' (character), 'b' (block), 'u' (unbuffered character) or 'p' (FIFO).
+	Type         byte
+	Major, Minor uint32
+}
+
+func (OpenNamespace) Where() Where { return Host }
+func (CreateCgroup) Where() Where  { return Host }
+func (OpenTree) Where() Where      { return Host }
+
+// Actions of bailey itself that the container's init asks for.
+
+// IDMapping is one line of a user namespace's uid_map or gid_map.
+type IDMapping struct {
+	Container, Host, Size uint32
+}
+
+// WriteIDMaps writes the container's uid_map and gid_map.
+type WriteIDMaps struct {
+	UIDs, GIDs []IDMapping
+}
+
+// SendDescriptors hands the descriptors in Slots to the container's init.
+type SendDescriptors struct{ Slots []Slot }
+
+// SetOOMScore sets oom_score_adj of the container's init: -1000 (never) to 1000 (first).
+type SetOOMScore struct{ Score int }
+
+// Rlimit is one resource limit. Resource is the kernel's RLIMIT_ number.
+type Rlimit struct {
+	Name       string
+	Resource   int
+	Soft, Hard uint64
+}
+
+// SetRlimits sets the resource limits of the container's init.
+type SetRlimits struct{ Limits []Rlimit }
+
+// RunHooks runs the hooks of a point (prestart, createRuntime) in the caller's namespaces.
+type RunHooks struct {
+	Point string
+	Count int
+}
+
+// SendState hands the container's state as JSON to the container's init, for hooks that run there.
+type SendState struct{}
+
+// SendConsole hands the terminal's master, in SlotConsoleMaster, from the container's init to the
+// caller.
+type SendConsole struct{}
+
+// ReportReady says that everything is done but what waits for start.
+type ReportReady struct{}
+
+func (WriteIDMaps) Where() Where     { return Asked }
+func (SendDescriptors) Where() Where { return Asked }
+func (SetOOMScore) Where() Where     { return Asked }
+func (SetRlimits) Where() Where      { return Asked }
+func (RunHooks) Where() Where        { return Asked }
+func (SendState) Where() Where       { return Asked }
+func (SendConsole) Where() Where     { return Asked }
+func (ReportReady) Where() Where     { return Asked }

@@ -1,0 +1,56 @@
+package plan
+
+import "golang.org/x/sys/unix"
+
+// Namespace is a kind of namespace: the kernel's CLONE_NEW* flag.
+type Namespace uint64
+
+// The kinds of namespaces.
+const (
+	UserNS    Namespace = unix.CLONE_NEWUSER
+	MountNS   Namespace = unix.CLONE_NEWNS
+	PIDNS     Namespace = unix.CLONE_NEWPID
+	NetworkNS Namespace = unix.CLONE_NEWNET
+	IPCNS     Namespace = unix.CLONE_NEWIPC
+	UTSNS     Namespace = unix.CLONE_NEWUTS
+	CgroupNS  Namespace = unix.CLONE_NEWCGROUP
+	TimeNS    Namespace = unix.CLONE_NEWTIME
+)
+
+// Actions of the preamble's stage 0.
+
+// NotDumpable makes the preamble's memory and /proc directory inaccessible to others of the same user,
+// before it joins a namespace in which they may be (CVE-2016-9962).
+type NotDumpable struct{}
+
+// JoinNamespace moves the preamble into the namespace in Slot. For a pid or time namespace this
+// concerns the children.
+type JoinNamespace struct {
+	Slot Slot
+	Type Namespace
+}
+
+// JoinContainer moves the preamble into several namespaces, those in Types, of the process whose pidfd
+// is in Slot, all at once. It is how exec enters a container.
+type JoinContainer struct {
+	Slot  Slot
+	Types Namespace
+}
+
+// JoinCgroup moves the preamble into a cgroup v1 directory by writing "0" to its tasks file in Slot. A
+// single thread that moves itself spares the kernel the lock that moving another one costs.
+type JoinCgroup struct{ Slot Slot }
+
+// Clone makes the container's init in new namespaces (an OR of Namespace values; the user namespace is
+// made first and owns the others), as a child of bailey's, in the cgroup v2 directory Cgroup if there is
+// one. What follows is executed by it; stage 0 ends.
+type Clone struct {
+	Namespaces Namespace
+	Cgroup     Slot
+}
+
+func (NotDumpable) Where() Where   { return Joiner }
+func (JoinNamespace) Where() Where { return Joiner }
+func (JoinContainer) Where() Where { return Joiner }
+func (JoinCgroup) Where() Where    { return Joiner }
+func (Clone) Where() Where         { return Joiner }

@@ -1,0 +1,47 @@
+package plan
+
+// Options is what a plan depends on besides config.json: the caller's choices and facts of the machine.
+type Options struct {
+	// ID is the container's ID.
+	ID string
+	// Bundle is the absolute path of the bundle; relative paths of config.json start there.
+	Bundle string
+	// NoPivot uses MoveRoot instead of PivotRoot (--no-pivot).
+	NoPivot bool
+	// NoNewKeyring keeps the caller's session keyring (--no-new-keyring).
+	NoNewKeyring bool
+	// PreserveFDs is the number of descriptors from 3 on that the payload inherits.
+	PreserveFDs uint32
+	// Attached says that one process makes and starts the container (run): it waits for its start on
+	// the socket to bailey, not on a listening one.
+	Attached bool
+	// CgroupTasks is the number of cgroup v1 hierarchies that the container joins.
+	CgroupTasks int
+	// CgroupDirectory says that the container joins a cgroup of the unified hierarchy.
+	CgroupDirectory bool
+	// CgroupMounts describes what a mount of type "cgroup" shows; see CgroupMount.
+	CgroupMounts []CgroupMount
+	// SeccompProgram and SeccompFlags are linux.seccomp, compiled.
+	SeccompProgram []byte
+	SeccompFlags   uint64
+	// BoundingCap is the number of the last capability the kernel knows (/proc/sys/kernel/cap_last_cap).
+	LastCap int
+	// Held are the capabilities that bailey itself may hand on (its bounding set).
+	Held uint64
+	// InUserNamespace says that bailey itself runs in a user namespace other than the initial one, or
+	// as an ordinary user: device nodes cannot be made.
+	InUserNamespace bool
+}
+
+// CgroupMount is one cgroup hierarchy as a container sees it.
+type CgroupMount struct {
+	// Name is the directory below the mount's destination: "memory", "cpu,cpuacct"; "" for the
+	// unified hierarchy, which is the destination itself.
+	Name string
+	// Data is the hierarchy's mount option for v1: "memory", "cpu,cpuacct", "name=systemd"; "" for v2.
+	Data string
+	// Path is the container's directory in the hierarchy in the caller's mount namespace.
+	Path string
+	// Links are symbolic links to Name: "cpu", "cpuacct".
+	Links []string
+}
