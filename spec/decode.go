@@ -49,7 +49,7 @@ func ParseProcess(data []byte) (*specs.Process, error) {
 
 // decode decodes the one JSON object in data into dst. what names the input in errors, "" for config.json.
 func decode[T any](data []byte, what string, dst *T, field func(*decoder, *T)) error {
-	d := &decoder{d: jsontext.NewDecoder(bytes.NewBuffer(data)), what: what}
+	d := &decoder{d: jsontext.NewDecoder(bytes.NewBuffer(data)), text: string(data), what: what}
 	if len(data) > MaxSize {
 		return tooLarge(d.name(), int64(len(data)))
 	}
@@ -69,6 +69,7 @@ func decode[T any](data []byte, what string, dst *T, field func(*decoder, *T)) e
 // decoder reads one document. After the first error all of its methods do nothing.
 type decoder struct {
 	d    *jsontext.Decoder
+	text string // the whole document; the decoded strings are parts of it, which saves a copy of each
 	what string
 	err  error
 }
@@ -166,14 +167,14 @@ func (d *decoder) more() bool {
 	return false
 }
 
-// key reads the name of a member. The result is valid until the next read.
-func (d *decoder) key() []byte {
+// key reads the name of a member.
+func (d *decoder) key() string {
 	v, err := d.d.ReadValue()
 	if err != nil {
 		d.broken(err)
-		return nil
+		return ""
 	}
-	return unquote(v)
+	return d.unquote(v)
 }
 
 // skip reads the next value, whatever it is, and checks no more of it than that it is well-formed.
@@ -186,19 +187,20 @@ func (d *decoder) skip() {
 	}
 }
 
-// unquote returns the content of a JSON string, without a copy where it holds no escape.
-func unquote(v jsontext.Value) []byte {
+// unquote returns the content of v, a string of JSON that has just been read.
+func (d *decoder) unquote(v jsontext.Value) string {
 	if bytes.IndexByte(v, '\\') < 0 {
-		return v[1 : len(v)-1]
+		end := int(d.d.InputOffset())
+		return d.text[end-len(v)+1 : end-1]
 	}
 	// The tokenizer has checked the string, so there is no error to expect.
 	s, _ := jsontext.AppendUnquote(nil, v)
-	return s
+	return string(s)
 }
 
 func str[T ~string](d *decoder, dst *T) {
 	if v := d.value('"'); v != nil {
-		*dst = T(unquote(v))
+		*dst = T(d.unquote(v))
 	}
 }
 
@@ -277,7 +279,7 @@ func table[T any](d *decoder, dst *map[string]T, read func(*decoder, *T)) {
 	}
 	m := map[string]T{}
 	for d.more() {
-		k := string(d.key())
+		k := d.key()
 		var v T
 		read(d, &v)
 		m[k] = v

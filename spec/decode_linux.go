@@ -10,7 +10,7 @@ import (
 
 func decodeLinux(d *decoder, v *specs.Linux) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "uidMappings":
 			list(d, &v.UIDMappings, decodeIDMapping)
 		case "gidMappings":
@@ -53,7 +53,7 @@ func decodeLinux(d *decoder, v *specs.Linux) {
 
 func decodeNamespace(d *decoder, v *specs.LinuxNamespace) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "type":
 			str(d, &v.Type)
 		case "path":
@@ -66,7 +66,7 @@ func decodeNamespace(d *decoder, v *specs.LinuxNamespace) {
 
 func decodeTimeOffset(d *decoder, v *specs.LinuxTimeOffset) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "secs":
 			integer(d, &v.Secs)
 		case "nanosecs":
@@ -79,7 +79,7 @@ func decodeTimeOffset(d *decoder, v *specs.LinuxTimeOffset) {
 
 func decodeDevice(d *decoder, v *specs.LinuxDevice) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "path":
 			str(d, &v.Path)
 		case "type":
@@ -102,7 +102,7 @@ func decodeDevice(d *decoder, v *specs.LinuxDevice) {
 
 func decodeNetDevice(d *decoder, v *specs.LinuxNetDevice) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "name":
 			str(d, &v.Name)
 		default:
@@ -113,7 +113,7 @@ func decodeNetDevice(d *decoder, v *specs.LinuxNetDevice) {
 
 func decodeIntelRdt(d *decoder, v *specs.LinuxIntelRdt) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "closID":
 			str(d, &v.ClosID)
 		case "schemata":
@@ -132,7 +132,7 @@ func decodeIntelRdt(d *decoder, v *specs.LinuxIntelRdt) {
 
 func decodeMemoryPolicy(d *decoder, v *specs.LinuxMemoryPolicy) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "mode":
 			str(d, &v.Mode)
 		case "nodes":
@@ -147,7 +147,7 @@ func decodeMemoryPolicy(d *decoder, v *specs.LinuxMemoryPolicy) {
 
 func decodePersonality(d *decoder, v *specs.LinuxPersonality) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "domain":
 			str(d, &v.Domain)
 		case "flags":
@@ -160,7 +160,7 @@ func decodePersonality(d *decoder, v *specs.LinuxPersonality) {
 
 func decodeSeccomp(d *decoder, v *specs.LinuxSeccomp) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "defaultAction":
 			str(d, &v.DefaultAction)
 		case "defaultErrnoRet":
@@ -183,7 +183,7 @@ func decodeSeccomp(d *decoder, v *specs.LinuxSeccomp) {
 
 func decodeSyscall(d *decoder, v *specs.LinuxSyscall) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "names":
 			strs(d, &v.Names)
 		case "action":
@@ -200,7 +200,7 @@ func decodeSyscall(d *decoder, v *specs.LinuxSyscall) {
 
 func decodeSeccompArg(d *decoder, v *specs.LinuxSeccompArg) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "index":
 			integer(d, &v.Index)
 		case "value":

@@ -6,7 +6,7 @@ import "github.com/opencontainers/runtime-spec/specs-go"
 
 func decodeProcess(d *decoder, v *specs.Process) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "terminal":
 			boolean(d, &v.Terminal)
 		case "consoleSize":
@@ -45,7 +45,7 @@ func decodeProcess(d *decoder, v *specs.Process) {
 
 func decodeUser(d *decoder, v *specs.User) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "uid":
 			integer(d, &v.UID)
 		case "gid":
@@ -62,7 +62,7 @@ func decodeUser(d *decoder, v *specs.User) {
 
 func decodeBox(d *decoder, v *specs.Box) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "height":
 			integer(d, &v.Height)
 		case "width":
@@ -75,7 +75,7 @@ func decodeBox(d *decoder, v *specs.Box) {
 
 func decodeCapabilities(d *decoder, v *specs.LinuxCapabilities) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "bounding":
 			strs(d, &v.Bounding)
 		case "effective":
@@ -94,7 +94,7 @@ func decodeCapabilities(d *decoder, v *specs.LinuxCapabilities) {
 
 func decodeRlimit(d *decoder, v *specs.POSIXRlimit) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "type":
 			str(d, &v.Type)
 		case "hard":
@@ -109,7 +109,7 @@ func decodeRlimit(d *decoder, v *specs.POSIXRlimit) {
 
 func decodeScheduler(d *decoder, v *specs.Scheduler) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "policy":
 			str(d, &v.Policy)
 		case "nice":
@@ -132,7 +132,7 @@ func decodeScheduler(d *decoder, v *specs.Scheduler) {
 
 func decodeIOPriority(d *decoder, v *specs.LinuxIOPriority) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "class":
 			str(d, &v.Class)
 		case "priority":
@@ -145,7 +145,7 @@ func decodeIOPriority(d *decoder, v *specs.LinuxIOPriority) {
 
 func decodeCPUAffinity(d *decoder, v *specs.CPUAffinity) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "initial":
 			str(d, &v.Initial)
 		case "final":

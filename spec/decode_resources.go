@@ -6,7 +6,7 @@ import "github.com/opencontainers/runtime-spec/specs-go"
 
 func decodeResources(d *decoder, v *specs.LinuxResources) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "devices":
 			list(d, &v.Devices, decodeDeviceCgroup)
 		case "memory":
@@ -33,7 +33,7 @@ func decodeResources(d *decoder, v *specs.LinuxResources) {
 
 func decodeDeviceCgroup(d *decoder, v *specs.LinuxDeviceCgroup) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "allow":
 			boolean(d, &v.Allow)
 		case "type":
@@ -52,7 +52,7 @@ func decodeDeviceCgroup(d *decoder, v *specs.LinuxDeviceCgroup) {
 
 func decodeMemory(d *decoder, v *specs.LinuxMemory) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "limit":
 			optional(d, &v.Limit, integer[int64])
 		case "reservation":
@@ -79,7 +79,7 @@ func decodeMemory(d *decoder, v *specs.LinuxMemory) {
 
 func decodeCPU(d *decoder, v *specs.LinuxCPU) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "shares":
 			optional(d, &v.Shares, integer[uint64])
 		case "quota":
@@ -106,7 +106,7 @@ func decodeCPU(d *decoder, v *specs.LinuxCPU) {
 
 func decodePids(d *decoder, v *specs.LinuxPids) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "limit":
 			optional(d, &v.Limit, integer[int64])
 		default:
@@ -117,7 +117,7 @@ func decodePids(d *decoder, v *specs.LinuxPids) {
 
 func decodeBlockIO(d *decoder, v *specs.LinuxBlockIO) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "weight":
 			optional(d, &v.Weight, integer[uint16])
 		case "leafWeight":
@@ -140,7 +140,7 @@ func decodeBlockIO(d *decoder, v *specs.LinuxBlockIO) {
 
 func decodeWeightDevice(d *decoder, v *specs.LinuxWeightDevice) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "major":
 			integer(d, &v.Major)
 		case "minor":
@@ -157,7 +157,7 @@ func decodeWeightDevice(d *decoder, v *specs.LinuxWeightDevice) {
 
 func decodeThrottleDevice(d *decoder, v *specs.LinuxThrottleDevice) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "major":
 			integer(d, &v.Major)
 		case "minor":
@@ -172,7 +172,7 @@ func decodeThrottleDevice(d *decoder, v *specs.LinuxThrottleDevice) {
 
 func decodeHugepageLimit(d *decoder, v *specs.LinuxHugepageLimit) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "pageSize":
 			str(d, &v.Pagesize)
 		case "limit":
@@ -185,7 +185,7 @@ func decodeHugepageLimit(d *decoder, v *specs.LinuxHugepageLimit) {
 
 func decodeNetwork(d *decoder, v *specs.LinuxNetwork) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "classID":
 			optional(d, &v.ClassID, integer[uint32])
 		case "priorities":
@@ -198,7 +198,7 @@ func decodeNetwork(d *decoder, v *specs.LinuxNetwork) {
 
 func decodeInterfacePriority(d *decoder, v *specs.LinuxInterfacePriority) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "name":
 			str(d, &v.Name)
 		case "priority":
@@ -211,7 +211,7 @@ func decodeInterfacePriority(d *decoder, v *specs.LinuxInterfacePriority) {
 
 func decodeRdma(d *decoder, v *specs.LinuxRdma) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "hcaHandles":
 			optional(d, &v.HcaHandles, integer[uint32])
 		case "hcaObjects":

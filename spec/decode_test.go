@@ -134,7 +134,7 @@ func TestParseRefuses(t *testing.T) {
 		{"negative uid", `{"process":{"user":{"uid":-1}}}`, "/process/user/uid"},
 		{"uid of 33 bits", `{"process":{"user":{"uid":4294967296}}}`, "/process/user/uid"},
 		{"number of 65 bits", `{"process":{"rlimits":[{"type":"RLIMIT_CORE","hard":18446744073709551616}]}}`, "/process/rlimits/0/hard"},
-		{"leading zero", `{"process":{"user":{"uid":010}}}`, "/process/user/uid"},
+		{"leading zero", `{"process":{"user":{"uid":010}}}`, "/process/user"},
 		{"leading plus", `{"process":{"user":{"uid":+1}}}`, "/process/user/uid"},
 		{"NaN", `{"process":{"oomScoreAdj":NaN}}`, "/process/oomScoreAdj"},
 		{"weight of 17 bits", `{"linux":{"resources":{"blockIO":{"weight":65536}}}}`, "/linux/resources/blockIO/weight"},

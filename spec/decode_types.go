@@ -7,7 +7,7 @@ import "github.com/opencontainers/runtime-spec/specs-go"
 
 func decodeSpec(d *decoder, s *specs.Spec) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "ociVersion":
 			str(d, &s.Version)
 		case "process":
@@ -34,7 +34,7 @@ func decodeSpec(d *decoder, s *specs.Spec) {
 
 func decodeRoot(d *decoder, r *specs.Root) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "path":
 			str(d, &r.Path)
 		case "readonly":
@@ -47,7 +47,7 @@ func decodeRoot(d *decoder, r *specs.Root) {
 
 func decodeMount(d *decoder, m *specs.Mount) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "destination":
 			str(d, &m.Destination)
 		case "type":
@@ -68,7 +68,7 @@ func decodeMount(d *decoder, m *specs.Mount) {
 
 func decodeIDMapping(d *decoder, m *specs.LinuxIDMapping) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "containerID":
 			integer(d, &m.ContainerID)
 		case "hostID":
@@ -83,7 +83,7 @@ func decodeIDMapping(d *decoder, m *specs.LinuxIDMapping) {
 
 func decodeHooks(d *decoder, h *specs.Hooks) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "prestart":
 			list(d, &h.Prestart, decodeHook) //nolint:staticcheck // deprecated, and still in use
 		case "createRuntime":
@@ -104,7 +104,7 @@ func decodeHooks(d *decoder, h *specs.Hooks) {
 
 func decodeHook(d *decoder, h *specs.Hook) {
 	for ok := d.open('{'); ok && d.more(); {
-		switch string(d.key()) {
+		switch d.key() {
 		case "path":
 			str(d, &h.Path)
 		case "args":
