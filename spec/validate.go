@@ -1,20 +1,49 @@
 package spec
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/bailey-oci/bailey/internal/fault"
 )
 
 // Validate checks s against the runtime specification 1.3.0 and the limits of the kernel's interfaces.
-// It returns the first violation as a *fault.Error whose Origin is the JSON pointer of the field.
-// It reads nothing but s and changes nothing.
+// It returns the first violation as a *fault.Error of one line whose Origin is the JSON pointer of the
+// field. It reads nothing but s and changes nothing.
+//
+// A process may be missing: the specification asks for one only when the container is started
+// (config.md, "Process"). Sections of other platforms are not looked at. What the specification wants to
+// be a warning is not an error here; see Warnings.
 func Validate(s *specs.Spec) error {
-	if s.Version == "" {
-		return fault.New("ociVersion is missing", "/ociVersion")
+	for _, check := range []func(*specs.Spec) error{
+		validateVersion,
+		validateRoot,
+		validateNamespaces,
+		validateIDMaps,
+		validateNames,
+		validateTimeOffsets,
+		validateMounts,
+		validateHooks,
+		validateAnnotations,
+		validateSysctls,
+		validateDevices,
+		validateNetDevices,
+		validateSeccomp,
+		validateRdt,
+		validateMemoryPolicy,
+		validateLinuxRest,
+	} {
+		if err := check(s); err != nil {
+			return err
+		}
 	}
-	if s.Linux == nil {
-		return fault.New("linux is missing", "/linux")
+	if s.Linux.Resources != nil {
+		if err := validateResources(s.Linux.Resources, "/linux/resources"); err != nil {
+			return err
+		}
 	}
 	if s.Process != nil {
 		return ValidateProcess(s.Process, s)
@@ -22,9 +51,159 @@ func Validate(s *specs.Spec) error {
 	return nil
 }
 
-// ValidateProcess checks p, the process of s or one that is to be executed in the container of s.
-// The Origin of an error starts with "/process" where p is s.Process, otherwise it is "process"
-// followed by the pointer within p.
-func ValidateProcess(p *specs.Process, s *specs.Spec) error {
+// bad returns the error for the field at origin.
+func bad(origin, format string, args ...any) error {
+	return fault.New(fmt.Sprintf(format, args...), origin)
+}
+
+// at returns the JSON pointer (RFC 6901) of the given object names and list indices.
+func at(parts ...any) string {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteByte('/')
+		switch p := p.(type) {
+		case int:
+			b.WriteString(strconv.Itoa(p))
+		case string:
+			b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(p))
+		}
+	}
+	return b.String()
+}
+
+// noNUL refuses a string that the kernel would see cut short. The pointer is built only for an error.
+func noNUL(value string, origin func() string) error {
+	if i := strings.IndexByte(value, 0); i >= 0 {
+		return bad(origin(), "%q has a NUL byte at offset %d, which the kernel takes for its end", value, i)
+	}
+	return nil
+}
+
+// oneLine refuses a string that would become two lines, or a shorter one, in a kernel file.
+func oneLine(value string, origin func() string) error {
+	if strings.ContainsAny(value, "\n\x00") {
+		return bad(origin(), "%q has a line break or NUL byte, which the kernel takes for its end", value)
+	}
+	return nil
+}
+
+// absolute refuses a path that does not start with a slash.
+func absolute(path string, origin func() string) error {
+	switch {
+	case path == "":
+		return bad(origin(), "the path is missing")
+	case path[0] != '/':
+		return bad(origin(), "path %q is relative, it must start with /", path)
+	}
+	return noNUL(path, origin)
+}
+
+// fixed returns origin as a function, for those that want one.
+func fixed(origin string) func() string { return func() string { return origin } }
+
+// choice formats the allowed values of a field.
+func choice[T ~string](allowed []T) string {
+	var b strings.Builder
+	for i, a := range allowed {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(a))
+	}
+	return b.String()
+}
+
+// validateVersion asks for a semantic version (config.md, "Specification version") of major version 1.
+// A newer minor version adds only fields that may be ignored.
+func validateVersion(s *specs.Spec) error {
+	const origin = "/ociVersion"
+	if s.Version == "" {
+		return bad(origin, "ociVersion is missing")
+	}
+	// Major, minor, patch; then optionally -prerelease and +build, whose text means nothing here.
+	core := s.Version
+	if i := strings.IndexAny(core, "-+"); i >= 0 {
+		rest := core[i+1:]
+		core = core[:i]
+		if rest == "" || strings.Trim(rest, "-+.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			return bad(origin, "ociVersion %q is not a semantic version such as 1.3.0", s.Version)
+		}
+	}
+	numbers := strings.Split(core, ".")
+	for _, n := range numbers {
+		if _, err := strconv.ParseUint(n, 10, 32); err != nil || len(n) > 1 && n[0] == '0' {
+			numbers = nil
+			break
+		}
+	}
+	if len(numbers) != 3 {
+		return bad(origin, "ociVersion %q is not a semantic version such as 1.3.0", s.Version)
+	}
+	if numbers[0] != "1" {
+		return bad(origin, "ociVersion %q is not supported, only versions 1.x are", s.Version)
+	}
+	return nil
+}
+
+func validateRoot(s *specs.Spec) error {
+	if s.Root == nil {
+		return bad("/root", "root is missing")
+	}
+	if s.Root.Path == "" {
+		return bad("/root/path", "root.path is missing")
+	}
+	return noNUL(s.Root.Path, fixed("/root/path"))
+}
+
+func validateAnnotations(s *specs.Spec) error {
+	// config.md, "Annotations": keys must not be empty.
+	if v, ok := s.Annotations[""]; ok {
+		return bad("/annotations", "the annotation %q has an empty name", v)
+	}
+	return nil
+}
+
+// validateHooks checks paths and timeouts (config.md, "POSIX-platform Hooks").
+func validateHooks(s *specs.Spec) error {
+	if s.Hooks == nil {
+		return nil
+	}
+	for _, kind := range []struct {
+		name  string
+		hooks []specs.Hook
+	}{
+		{"prestart", s.Hooks.Prestart}, //nolint:staticcheck // deprecated, and still in use
+		{"createRuntime", s.Hooks.CreateRuntime},
+		{"createContainer", s.Hooks.CreateContainer},
+		{"startContainer", s.Hooks.StartContainer},
+		{"poststart", s.Hooks.Poststart},
+		{"poststop", s.Hooks.Poststop},
+	} {
+		for i, h := range kind.hooks {
+			if err := absolute(h.Path, func() string { return at("hooks", kind.name, i, "path") }); err != nil {
+				return err
+			}
+			if h.Timeout != nil && *h.Timeout <= 0 {
+				return bad(at("hooks", kind.name, i, "timeout"),
+					"timeout %d is not allowed, it must be at least 1 second", *h.Timeout)
+			}
+			if err := noNULs(h.Args, func(j int) string { return at("hooks", kind.name, i, "args", j) }); err != nil {
+				return err
+			}
+			if err := noNULs(h.Env, func(j int) string { return at("hooks", kind.name, i, "env", j) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// noNULs is noNUL for every string of a list.
+func noNULs(values []string, origin func(int) string) error {
+	for i, v := range values {
+		if err := noNUL(v, func() string { return origin(i) }); err != nil {
+			return err
+		}
+	}
 	return nil
 }
