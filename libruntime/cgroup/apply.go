@@ -1,0 +1,143 @@
+package cgroup
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"golang.org/x/sys/unix"
+)
+
+// apply writes the settings in order. The kernel checks some pairs against each other (limit and
+// limit with swap, period and quota), and which of the two must come first depends on the values in
+// force; so one that is refused for its value is tried again after the rest of its controller's.
+func (m *Manager) apply(list []setting) error {
+	dirs := make(map[*hierarchy]dir, len(m.hs))
+	defer func() {
+		for _, d := range dirs {
+			d.close()
+		}
+	}()
+	for len(list) > 0 {
+		controller := list[0].controller
+		n := 1
+		for n < len(list) && list[n].controller == controller {
+			n++
+		}
+		group := list[:n]
+		list = list[n:]
+
+		h := m.hierarchy(controller)
+		if h == nil {
+			return m.noController(group[0])
+		}
+		d, ok := dirs[h]
+		if !ok {
+			var err error
+			if d, err = openDir(h.path); err != nil {
+				return &fault.Error{Step: "open the container's cgroup", Origin: pathOrigin, Object: h.path, Syscall: "openat2", Err: err}
+			}
+			dirs[h] = d
+		}
+		var again []setting
+		for _, s := range group {
+			call, err := put(d, s)
+			if err == unix.EINVAL || err == unix.EBUSY {
+				again = append(again, s)
+			} else if err != nil {
+				return m.explain(d, s, call, err)
+			}
+		}
+		for _, s := range again {
+			if call, err := put(d, s); err != nil {
+				return m.explain(d, s, call, err)
+			}
+		}
+	}
+	return nil
+}
+
+// put writes one setting.
+func put(d dir, s setting) (call string, err error) {
+	value := s.value
+	if s.keepQuota {
+		now, err := d.read(s.file)
+		if err != nil {
+			return "read", err
+		}
+		quota, _, _ := strings.Cut(strings.TrimSpace(now), " ")
+		value = quota + " " + value
+	}
+	call, err = d.write(s.file, value)
+	if err == unix.ENOENT && s.alt != "" {
+		call, err = d.write(s.alt, s.altValue)
+	}
+	if err == unix.ENOENT && s.optional {
+		return "", nil
+	}
+	return call, err
+}
+
+// explain makes the error for a setting that could not be written.
+func (m *Manager) explain(d dir, s setting, call string, err error) error {
+	f := &fault.Error{Step: "set a limit", Origin: s.origin, Object: s.file + " = " + strings.TrimSpace(s.value), Syscall: call, Err: err}
+	switch {
+	case err == unix.ENOENT:
+		if m.mode == V2 {
+			if have := controllersOf(d); !slices.Contains(have, s.controller) && s.controller != "cgroup" {
+				return m.noController(s)
+			}
+		}
+		f.Cause = "this kernel has no " + s.file + " (a configuration option or a newer kernel is needed)"
+	case err == unix.EBUSY && s.controller == "memory":
+		f.Cause = "more memory is in use than the new limit allows, and it cannot be reclaimed"
+	case err == unix.EINVAL || err == unix.ERANGE || err == unix.EBUSY:
+		f.Cause = "the kernel refuses the value here, by itself or against the limits of the parent cgroup"
+	case denied(err) && m.opts.Rootless:
+		f.Cause = "the cgroup was not delegated to this user"
+		f.Remedy = "leave the limit out, or run below a cgroup that is delegated with the " + s.controller + " controller"
+	}
+	return f
+}
+
+// noController makes the error for a limit whose controller is not there, and says which ones are.
+func (m *Manager) noController(s setting) error {
+	f := &fault.Error{Step: "set a limit", Origin: s.origin}
+	var have []string
+	for _, h := range m.hs {
+		have = append(have, h.controllers...)
+	}
+	if m.mode == V2 {
+		have = nil
+		if d, err := openDir(m.hs[0].path); err == nil {
+			have = controllersOf(d)
+			d.close()
+		}
+	}
+	slices.Sort(have)
+	layout := "cgroup v1 layout"
+	if m.mode == V2 {
+		layout = "cgroup v2 hierarchy"
+	}
+	f.Object = "the " + s.controller + " controller is not available in this " + layout +
+		" (controllers: " + strings.Join(have, ", ") + ")"
+	f.Remedy = "leave the limit out, or enable the " + s.controller + " controller"
+	switch {
+	case m.opts.Rootless:
+		f.Cause = "the cgroup could not be made or was not delegated to this user"
+	case m.mode == V2:
+		f.Cause = "the controller is in use by a cgroup v1 hierarchy, is missing in the kernel, or cannot be enabled in the parent cgroup"
+	default:
+		f.Cause = "no hierarchy with the controller is mounted"
+	}
+	return f
+}
+
+// controllersOf returns the controllers that are available in a v2 cgroup.
+func controllersOf(d dir) []string {
+	text, err := d.read("cgroup.controllers")
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(text)
+}

@@ -1,0 +1,177 @@
+package cgroup
+
+import (
+	"path"
+	"strings"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"golang.org/x/sys/unix"
+)
+
+// Create makes the container's cgroups, their missing parents included, and sets every limit of
+// linux.resources and the device rules, so that no process is ever in them without limits.
+//
+// An existing cgroup is used only when it is empty and not frozen ([ErrNotEmpty], [ErrFrozen]). When
+// Create fails it removes what it made and nothing else.
+func (m *Manager) Create() (err error) {
+	if m.opts.Disabled {
+		return nil
+	}
+	list, warnings, err := settings(m.res, m.mode == V2)
+	if err != nil {
+		return err
+	}
+	m.warnings = append(m.warnings, warnings...)
+	rules, err := deviceRules(m.res)
+	if err != nil {
+		return err
+	}
+
+	var made []string
+	defer func() {
+		if err != nil {
+			for i := len(made) - 1; i >= 0; i-- {
+				// A parent that someone else uses by now is not empty and stays.
+				_ = unix.Rmdir(made[i])
+			}
+		}
+	}()
+	keep := m.hs[:0:0]
+	for i := range m.hs {
+		h := &m.hs[i]
+		dirs, err := m.makeOne(h)
+		made = append(made, dirs...)
+		if denied(err) && m.opts.Rootless && !m.explicit {
+			continue // done without; a limit that needs it will say so
+		}
+		if err != nil {
+			if _, ok := err.(*fault.Error); ok {
+				return err
+			}
+			return &fault.Error{Step: "make the container's cgroup", Origin: pathOrigin, Object: h.path, Syscall: "mkdir", Err: err}
+		}
+		keep = append(keep, *h)
+	}
+	m.hs = keep
+	if err := m.apply(list); err != nil {
+		return err
+	}
+	if err := m.setDevices(rules); err != nil {
+		return err
+	}
+	return m.delegate()
+}
+
+// makeOne makes the cgroup in one hierarchy and prepares it so that a process can join. The returned
+// directories are those that did not exist before, parents first.
+func (m *Manager) makeOne(h *hierarchy) (made []string, err error) {
+	made, err = makeDirs(h.mount, h.path)
+	if err != nil {
+		return made, err
+	}
+	d, err := openDir(h.path)
+	if err != nil {
+		return made, err
+	}
+	defer d.close()
+	if len(made) == 0 {
+		if err := checkUnused(d, h); err != nil {
+			return nil, err
+		}
+	}
+	if h.v2() && m.mode == V2 {
+		return made, m.prepareV2(h, d)
+	}
+	if h.has("cpuset") {
+		return made, fillCpuset(h.mount, d)
+	}
+	return made, nil
+}
+
+// makeDirs makes the directory p below mount together with missing parents.
+func makeDirs(mount, p string) (made []string, err error) {
+	// Another container that failed or ended can remove a parent in between: begin anew then.
+	for range 10 {
+		if err = unix.Mkdir(p, 0o755); err != unix.ENOENT {
+			break
+		}
+		var missing []string
+		for up := path.Dir(p); len(up) > len(mount); up = path.Dir(up) {
+			missing = append(missing, up)
+			if err = unix.Mkdir(up, 0o755); err != unix.ENOENT {
+				break
+			}
+		}
+		if err == nil {
+			made = append(made, missing[len(missing)-1])
+		}
+		for i := len(missing) - 2; i >= 0; i-- {
+			if unix.Mkdir(missing[i], 0o755) == nil {
+				made = append(made, missing[i])
+			}
+		}
+	}
+	switch err {
+	case nil:
+		return append(made, p), nil
+	case unix.EEXIST:
+		return made, nil
+	}
+	return made, err
+}
+
+// checkUnused refuses an existing cgroup that has processes in it or is frozen: a new container would
+// share its limits with, be killed with, or hang for, something else.
+func checkUnused(d dir, h *hierarchy) error {
+	refuse := func(why error, remedy string) error {
+		return &fault.Error{Step: "use the existing cgroup", Origin: pathOrigin, Object: h.path, Err: why, Remedy: remedy}
+	}
+	pids, err := pidsBelow(d)
+	if err != nil && !gone(err) {
+		return &fault.Error{Step: "use the existing cgroup", Origin: pathOrigin, Object: h.path, Syscall: "read", Err: err}
+	}
+	if len(pids) > 0 {
+		return refuse(ErrNotEmpty, "give every container a cgroupsPath of its own")
+	}
+	frozen := false
+	if h.v2() {
+		text, _ := d.read("cgroup.freeze")
+		frozen = text == "1\n"
+	} else if h.has("freezer") {
+		text, _ := d.read("freezer.state")
+		frozen = text != "" && text != "THAWED\n"
+	}
+	if frozen {
+		return refuse(ErrFrozen, "thaw the cgroup (or the one above it), or remove it")
+	}
+	return nil
+}
+
+// fillCpuset gives a new v1 cpuset the CPUs and memory nodes of its parent: it begins with none, and
+// no process can join it then. Parents in the same state are filled first.
+func fillCpuset(mount string, d dir) error {
+	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+		if _, err := cpusetValue(mount, d, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cpusetValue returns a cpuset's value, taking it over from the parent where it is empty.
+func cpusetValue(mount string, d dir, name string) (string, error) {
+	value, err := d.read(name)
+	if err != nil || strings.TrimSpace(value) != "" || len(d.path) <= len(mount) {
+		return value, err
+	}
+	up, err := openDir(path.Dir(d.path))
+	if err != nil {
+		return "", err
+	}
+	defer up.close()
+	if value, err = cpusetValue(mount, up, name); err != nil {
+		return "", err
+	}
+	_, err = d.write(name, value)
+	return value, err
+}

@@ -1,0 +1,95 @@
+package cgroup
+
+import (
+	"errors"
+	"time"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"golang.org/x/sys/unix"
+)
+
+// killTimeout bounds the wait for killed processes to end.
+const killTimeout = 10 * time.Second
+
+// Kill kills every process in the container's cgroup and its sub-cgroups and waits until they have
+// ended; their parents still have to reap them. A cgroup that does not exist is no error, nor is a
+// frozen one an obstacle.
+func (m *Manager) Kill() error {
+	h := m.main()
+	if h == nil {
+		return nil
+	}
+	err := m.kill(h)
+	if err == nil || gone(err) {
+		return nil
+	}
+	f := &fault.Error{Step: "kill the container's processes", Object: h.path, Err: err}
+	if err == unix.ETIMEDOUT {
+		f.Cause = "a process does not end on SIGKILL, as happens in an uninterruptible wait for a device or a file server"
+	}
+	return f
+}
+
+func (m *Manager) kill(h *hierarchy) error {
+	d, err := openDir(h.path)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	deadline := time.Now().Add(killTimeout)
+	if h.v2() {
+		if _, err := d.write("cgroup.kill", "1"); err != unix.EOPNOTSUPP { // threaded: one by one
+			if err != nil {
+				return err
+			}
+			return waitEvent(d, "populated 0", deadline)
+		}
+	}
+	if err := m.killFrozen(d); err != nil {
+		return err
+	}
+	// Processes that were forked in between, and everything where there is no freezer, need more
+	// passes: SIGKILL stops a process from forking, so they converge.
+	for pause := 50 * time.Microsecond; ; pause = min(2*pause, 10*time.Millisecond) {
+		pids, err := killAll(d)
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return unix.ETIMEDOUT
+		}
+		time.Sleep(pause)
+	}
+}
+
+// killFrozen freezes the container so that nothing forks away, signals all its processes, and thaws
+// it so that they can die: a process in a frozen v1 cgroup survives even SIGKILL until then.
+func (m *Manager) killFrozen(d dir) error {
+	fh, fd, err := m.freezer("")
+	if err != nil {
+		return nil // the passes without a freezer do it
+	}
+	defer fd.close()
+	frozen := freeze(fh, fd)
+	_, err = killAll(d)
+	// Sub-cgroups that the container made and froze itself have to be thawed as well.
+	thawErr := walk(fd, func(sub dir) error { return thaw(fh, sub) })
+	if frozen != nil && frozen != unix.ETIMEDOUT && !gone(frozen) {
+		err = errors.Join(err, frozen)
+	}
+	if thawErr != nil && !gone(thawErr) {
+		err = errors.Join(err, thawErr)
+	}
+	return err
+}
+
+// killAll sends SIGKILL to every process in and below d, and returns them.
+func killAll(d dir) ([]int, error) {
+	pids, err := pidsBelow(d)
+	for _, pid := range pids {
+		if e := unix.Kill(pid, unix.SIGKILL); e != nil && e != unix.ESRCH && err == nil {
+			err = e
+		}
+	}
+	return pids, err
+}

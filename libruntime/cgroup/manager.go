@@ -1,0 +1,158 @@
+package cgroup
+
+import (
+	"errors"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotEmpty and ErrFrozen are what [Manager.Create] wraps when the wanted cgroup exists and is in use.
+var (
+	ErrNotEmpty = errors.New("the cgroup is not empty")
+	ErrFrozen   = errors.New("the cgroup is frozen")
+)
+
+// Options are the caller's choices about cgroups.
+type Options struct {
+	// Rootless: the caller has no privileges over the machine's cgroups. Where no cgroupsPath is
+	// given, a cgroup that cannot be made is done without (a limit that needs it is still an
+	// error), and device rules, which need privileges, are left out.
+	Rootless bool
+	// Disabled: no cgroup is made or joined and every method of the manager does nothing. Limits
+	// in config.json become warnings.
+	Disabled bool
+	// Systemd asks for the systemd driver, which does not exist yet: New returns an error.
+	Systemd bool
+	// Owner is the host's user ID that the cgroup is handed to (delegation), or nil. It has an
+	// effect on cgroup v2 only, as runtime-spec asks.
+	Owner *uint32
+}
+
+// Manager manages one container's cgroups. It is not safe for concurrent use.
+type Manager struct {
+	mode     Mode
+	hs       []hierarchy
+	opts     Options
+	explicit bool // cgroupsPath was given
+	res      *specs.LinuxResources
+	warnings []string
+}
+
+// New computes where the container's cgroups will be; it makes nothing. An absolute linux.cgroupsPath
+// counts from the mount point of each hierarchy. A relative one, or the container's ID where there is
+// none, counts from the caller's own cgroup on v1 and from its parent on v2, as with runc.
+func New(id string, s *specs.Spec, opts Options) (*Manager, error) {
+	m := &Manager{mode: Detect(), opts: opts}
+	var cgroupsPath string
+	if s != nil && s.Linux != nil {
+		cgroupsPath, m.res = s.Linux.CgroupsPath, s.Linux.Resources
+	}
+	switch {
+	case opts.Disabled:
+		if m.res != nil {
+			m.warn("/linux/resources is not applied: cgroups are disabled")
+		}
+		return m, nil
+	case opts.Systemd:
+		return nil, &fault.Error{Step: "choose the cgroup driver", Origin: "--systemd-cgroup",
+			Cause: "the systemd cgroup driver is not supported yet", Remedy: "use the cgroupfs driver"}
+	}
+	inner, err := innerPath(id, cgroupsPath)
+	if err != nil {
+		return nil, err
+	}
+	m.explicit = cgroupsPath != ""
+	m.hs, err = place(m.mode, inner)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Load returns the manager of an existing container from the paths that [Manager.Paths] gave; opts
+// must be those of New. The paths are checked: each must be an absolute, clean path below a cgroup
+// mount, though the cgroup itself may be gone.
+func Load(paths map[string]string, opts Options) (*Manager, error) {
+	m := &Manager{mode: Detect(), opts: opts, explicit: true}
+	byPath := make(map[string]*hierarchy, len(paths))
+	for c, p := range paths {
+		if !path.IsAbs(p) || path.Clean(p) != p || p == "/" {
+			return nil, &fault.Error{Step: "load the container's cgroups", Origin: "state.json /cgroupPaths", Object: p,
+				Cause: "the path is not an absolute, clean path"}
+		}
+		h := byPath[p]
+		if h == nil {
+			h = &hierarchy{path: p}
+			byPath[p] = h
+		}
+		if c != "" {
+			h.controllers = append(h.controllers, c)
+		}
+	}
+	for _, h := range byPath {
+		slices.Sort(h.controllers)
+		if h.mount = mountOf(h.path); h.mount == "" {
+			return nil, &fault.Error{Step: "load the container's cgroups", Origin: "state.json /cgroupPaths", Object: h.path,
+				Cause: "the path is not below a cgroup mount"}
+		}
+		m.hs = append(m.hs, *h)
+	}
+	slices.SortFunc(m.hs, func(a, b hierarchy) int { return strings.Compare(a.path, b.path) })
+	return m, nil
+}
+
+// Mode returns the layout that the manager works with.
+func (m *Manager) Mode() Mode { return m.mode }
+
+// Paths returns the absolute path of the container's cgroup for every v1 controller, and under the
+// key "" for cgroup v2. The map is the caller's. It is complete after New, before anything is made,
+// so that it can be on record first; Create can shorten it for a rootless manager.
+func (m *Manager) Paths() map[string]string {
+	paths := make(map[string]string)
+	for _, h := range m.hs {
+		if h.v2() {
+			paths[""] = h.path
+		}
+		for _, c := range h.controllers {
+			paths[c] = h.path
+		}
+	}
+	return paths
+}
+
+// Path returns the cgroup's path for a v1 controller, or on v2 (any controller) the one path; "" if
+// the manager has none.
+func (m *Manager) Path(controller string) string {
+	if h := m.hierarchy(controller); h != nil {
+		return h.path
+	}
+	return ""
+}
+
+// hierarchy returns the hierarchy with the controller, or nil. In mode V2 there is only one.
+func (m *Manager) hierarchy(controller string) *hierarchy {
+	for i := range m.hs {
+		h := &m.hs[i]
+		if m.mode == V2 || h.has(controller) || controller == "" && h.v2() {
+			return h
+		}
+	}
+	return nil
+}
+
+// Exists reports whether any of the container's cgroups exists.
+func (m *Manager) Exists() bool {
+	return slices.ContainsFunc(m.hs, func(h hierarchy) bool {
+		return unix.Access(h.path, unix.F_OK) == nil
+	})
+}
+
+// Warnings returns what was asked for and not done without being an error, in words.
+func (m *Manager) Warnings() []string { return m.warnings }
+
+func (m *Manager) warn(s string) { m.warnings = append(m.warnings, s) }
