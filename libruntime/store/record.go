@@ -1,0 +1,112 @@
+package store
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+)
+
+// Status is where a container is in its life. In a Record it says what was begun last; whether the
+// process still lives only the kernel knows.
+type Status string
+
+// The statuses of the runtime specification, and paused. The last two are never on record.
+const (
+	Creating Status = "creating"
+	Created  Status = "created"
+	Running  Status = "running"
+	Paused   Status = "paused"
+	Stopped  Status = "stopped"
+)
+
+// Record is what is known of a container between two commands: the content of state.json.
+type Record struct {
+	// Version is the ociVersion of config.json.
+	Version string
+	ID      string
+	// Status is Creating, Created or Running.
+	Status Status
+	// PID is the process ID of the container's init as its maker sees it, 0 before there is one.
+	PID int
+	// StartTime is the init's start in clock ticks after boot (/proc/PID/stat, field 22). Together
+	// with PID it names the process for as long as the machine runs.
+	StartTime uint64
+	// Bundle and Rootfs are absolute paths.
+	Bundle, Rootfs string
+	Created        time.Time
+	// UID is the user that made the container.
+	UID         int
+	Annotations map[string]string
+	// CgroupPaths are the container's cgroups: the absolute path for every v1 controller, and under
+	// "" for the unified hierarchy.
+	CgroupPaths map[string]string
+	// CgroupsDisabled and Rootless are choices of create that later commands must make again.
+	CgroupsDisabled, Rootless bool
+}
+
+// encode is written by hand because a start writes the record three times and the tables of a
+// reflecting encoder cost more than all three.
+func (r *Record) encode() ([]byte, error) {
+	b := make([]byte, 0, 1024)
+	var err error
+	str := func(key, value string) {
+		b = append(b, `,"`+key+`":`...)
+		b, err = appendString(b, err, key, value)
+	}
+	table := func(key string, m map[string]string) {
+		if len(m) == 0 {
+			return
+		}
+		b = append(b, `,"`+key+`":{`...)
+		for i, k := range slices.Sorted(maps.Keys(m)) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b, err = appendString(b, err, key, k)
+			b = append(b, ':')
+			b, err = appendString(b, err, key, m[k])
+		}
+		b = append(b, '}')
+	}
+	b = append(b, `{"pid":`...)
+	b = strconv.AppendInt(b, int64(r.PID), 10)
+	b = append(b, `,"startTime":`...)
+	b = strconv.AppendUint(b, r.StartTime, 10)
+	b = append(b, `,"uid":`...)
+	b = strconv.AppendInt(b, int64(r.UID), 10)
+	b = append(b, `,"cgroupsDisabled":`...)
+	b = strconv.AppendBool(b, r.CgroupsDisabled)
+	b = append(b, `,"rootless":`...)
+	b = strconv.AppendBool(b, r.Rootless)
+	str("ociVersion", r.Version)
+	str("id", r.ID)
+	str("status", string(r.Status))
+	str("bundle", r.Bundle)
+	str("rootfs", r.Rootfs)
+	str("created", r.Created.UTC().Format(time.RFC3339Nano))
+	table("annotations", r.Annotations)
+	table("cgroupPaths", r.CgroupPaths)
+	b = append(b, "}\n"...)
+	return b, err
+}
+
+// appendString appends a JSON string. JSON holds no other text than UTF-8, and a path that is none
+// would come back as another path.
+func appendString(b []byte, err error, key, value string) ([]byte, error) {
+	if !utf8.ValidString(value) && err == nil {
+		err = &fault.Error{Step: "write state.json", Origin: "state.json /" + key,
+			Err: fmt.Errorf("%q is not valid UTF-8", shorten(value))}
+	}
+	b, quoteErr := jsontext.AppendQuote(b, value)
+	if err == nil && quoteErr != nil {
+		err = fault.Wrap(quoteErr, "write state.json", "state.json /"+key)
+	}
+	return b, err
+}
