@@ -31,7 +31,7 @@ import (
 // (windows, solaris, vm, zos, freebsd) are ignored like unknown fields and stay nil.
 func Parse(data []byte) (*specs.Spec, error) {
 	s := new(specs.Spec)
-	if err := decode(data, "", s, decodeSpec); err != nil {
+	if err := decode(newDecoder(data, ""), s, decodeSpec); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -41,17 +41,46 @@ func Parse(data []byte) (*specs.Spec, error) {
 // an error is "process" followed by the pointer within the object.
 func ParseProcess(data []byte) (*specs.Process, error) {
 	p := new(specs.Process)
-	if err := decode(data, "process", p, decodeProcess); err != nil {
+	if err := decode(newDecoder(data, "process"), p, decodeProcess); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// decode decodes the one JSON object in data into dst. what names the input in errors, "" for config.json.
-func decode[T any](data []byte, what string, dst *T, field func(*decoder, *T)) error {
-	d := &decoder{d: jsontext.NewDecoder(bytes.NewBuffer(data)), text: string(data), what: what}
-	if len(data) > MaxSize {
-		return tooLarge(d.name(), int64(len(data)))
+// ParseResources decodes data as a resources object of config.json, as given to update. It does not
+// validate it. The Origin of an error is "resources" followed by the pointer within the object.
+func ParseResources(data []byte) (*specs.LinuxResources, error) {
+	r := new(specs.LinuxResources)
+	if err := decode(newDecoder(data, "resources"), r, decodeResources); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// UnknownFields returns the JSON pointers of the fields in data, a config.json, that the specification does
+// not have for Linux, in the order of the document: misspelt ones, above all. The sections of other
+// platforms are not among them. It decodes the document once more, so it is for commands that examine a
+// configuration and not for those that start a container.
+func UnknownFields(data []byte) ([]string, error) {
+	pointers := []string{}
+	d := newDecoder(data, "")
+	d.unknown = func(p jsontext.Pointer) {
+		switch p {
+		case "/windows", "/solaris", "/vm", "/zos", "/freebsd":
+		default:
+			pointers = append(pointers, string(p))
+		}
+	}
+	if err := decode(d, new(specs.Spec), decodeSpec); err != nil {
+		return nil, err
+	}
+	return pointers, nil
+}
+
+// decode decodes the one JSON object of d into dst.
+func decode[T any](d *decoder, dst *T, field func(*decoder, *T)) error {
+	if len(d.text) > MaxSize {
+		return tooLarge(d.name(), int64(len(d.text)))
 	}
 	if d.d.PeekKind() == 'n' {
 		return d.fail("null where an object is required")
@@ -70,8 +99,14 @@ func decode[T any](data []byte, what string, dst *T, field func(*decoder, *T)) e
 type decoder struct {
 	d    *jsontext.Decoder
 	text string // the whole document; the decoded strings are parts of it, which saves a copy of each
-	what string
+	what string // names the input in errors, "" for config.json
 	err  error
+	// unknown, where set, is told of each field that the specification does not have.
+	unknown func(jsontext.Pointer)
+}
+
+func newDecoder(data []byte, what string) *decoder {
+	return &decoder{d: jsontext.NewDecoder(bytes.NewBuffer(data)), text: string(data), what: what}
 }
 
 // fail records that the value read last is wrong.
@@ -126,10 +161,10 @@ func (d *decoder) value(want jsontext.Kind) jsontext.Value {
 		return nil
 	}
 	switch kind := v.Kind(); kind {
-	case want:
-		return v
 	case 'n':
 		return nil
+	case want:
+		return v
 	default:
 		d.fail(kindName(kind) + " where " + kindName(want) + " is required")
 		return nil
@@ -177,13 +212,15 @@ func (d *decoder) key() string {
 	return d.unquote(v)
 }
 
-// skip reads the next value, whatever it is, and checks no more of it than that it is well-formed.
+// skip reads the value of an unknown field and checks no more of it than that it is well-formed.
 func (d *decoder) skip() {
 	if d.err != nil {
 		return
 	}
 	if err := d.d.SkipValue(); err != nil {
 		d.broken(err)
+	} else if d.unknown != nil {
+		d.unknown(d.d.StackPointer())
 	}
 }
 
@@ -248,7 +285,7 @@ func optional[T any](d *decoder, dst **T, read func(*decoder, *T)) {
 		return
 	}
 	if d.d.PeekKind() == 'n' {
-		d.skip()
+		d.value('n')
 		return
 	}
 	*dst = new(T)

@@ -1,6 +1,10 @@
 package spec
 
-import "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // specVersion is the version of the runtime specification that generated configurations declare.
 // All of their fields exist since 1.0.2, but engines take the value for what the runtime speaks.
@@ -64,4 +68,34 @@ func Example() *specs.Spec {
 			},
 		},
 	}
+}
+
+// ExampleRootless returns the configuration that `bailey spec --rootless` writes for the ordinary user uid
+// with the group gid: Example with a user namespace in which those two are root, the network and sysfs of the
+// host, and no resource limits. It is the same as that of `runc spec --rootless`, with the two differences of
+// Example.
+func ExampleRootless(uid, gid uint32) *specs.Spec {
+	s := Example()
+	l := s.Linux
+	l.Namespaces = slices.DeleteFunc(l.Namespaces, func(ns specs.LinuxNamespace) bool {
+		return ns.Type == specs.NetworkNamespace
+	})
+	l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+	l.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: uid, Size: 1}}
+	l.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: gid, Size: 1}}
+	// Without delegation an ordinary user can set none.
+	l.Resources = nil
+	for i := range s.Mounts {
+		m := &s.Mounts[i]
+		switch m.Destination {
+		case "/dev/pts":
+			// Group 5 has no mapping.
+			m.Options = slices.DeleteFunc(m.Options, func(o string) bool { return o == "gid=5" })
+		case "/sys":
+			// The kernel mounts a sysfs only for the owner of the network namespace, which is the host's.
+			*m = specs.Mount{Destination: "/sys", Type: "none", Source: "/sys",
+				Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}}
+		}
+	}
+	return s
 }
