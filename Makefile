@@ -1,0 +1,93 @@
+# `make help` lists what there is. Everything works on a fresh clone of a Debian 12 machine with Go;
+# missing Debian packages are installed when run as root.
+
+GO      ?= go
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# How long `make fuzz` runs, in seconds; how often `make bench` measures; options for either.
+FUZZTIME ?= 600
+BENCH    ?=
+
+BUILD := -trimpath -buildvcs=false -tags netgo,osusergo \
+	-ldflags '-s -w -linkmode external -extldflags -static -X main.version=$(VERSION)'
+
+ARM64_SYSROOT := $(CURDIR)/build/sysroot-arm64
+ARM64_LIB     := $(ARM64_SYSROOT)/usr/lib/aarch64-linux-gnu
+ARM64_ENV     := CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
+	PKG_CONFIG_LIBDIR=$(ARM64_LIB)/pkgconfig PKG_CONFIG_SYSROOT_DIR=$(ARM64_SYSROOT) \
+	CGO_CFLAGS='-O2 -g -I$(ARM64_SYSROOT)/usr/include' CGO_LDFLAGS='-O2 -g -L$(ARM64_LIB)'
+
+LINT := build/tools/golangci-lint
+
+.DEFAULT_GOAL := build
+.PHONY: help deps build build-arm64 test unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz install clean
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+deps: ## install missing Debian packages (root)
+	@scripts/install-deps build test
+
+build: ## bin/bailey, static
+	@scripts/install-deps build
+	CGO_ENABLED=1 $(GO) build $(BUILD) -o bin/bailey .
+
+build-arm64: ## bin/bailey-arm64, cross-compiled
+	@scripts/install-deps build arm64
+	@scripts/arm64-sysroot $(ARM64_SYSROOT)
+	$(ARM64_ENV) $(GO) build $(BUILD) -o bin/bailey-arm64 .
+
+# The conformance programs share fixed cgroup names with nothing else, but they time things: last, alone.
+TESTSUM      := $(GO) run ./scripts/testsum
+UNIT         = -timeout 15m $$($(GO) list ./... | grep -v /tests/runtimetools$$)
+CONFORMANCE  := -timeout 20m ./tests/runtimetools
+
+test: deps build ## everything: unit, integration, conformance (root)
+	$(TESTSUM) $(UNIT) -- $(CONFORMANCE)
+
+unit: ## go test without conformance
+	$(TESTSUM) $(UNIT)
+
+conformance: deps build ## the OCI runtime-tools programs (root); RUNTIME=… for another runtime
+	$(TESTSUM) $(CONFORMANCE)
+
+lint: lint-go lint-c lint-sh ## every linter
+
+lint-go: $(LINT)
+	$(LINT) run ./...
+
+# Built once; compiling it takes a minute or two.
+$(LINT): tools/go.mod tools/go.sum
+	cd tools && $(GO) build -trimpath -o ../build/tools/ tool
+	@touch $@
+
+lint-c:
+	@scripts/install-deps lint
+	scripts/lint-c
+
+lint-sh:
+	@scripts/install-deps lint
+	shellcheck $$(git ls-files | xargs grep -lE '^#!/bin/(ba)?sh')
+
+fmt: $(LINT) ## lay out all Go and C
+	$(LINT) fmt
+	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
+
+demo: build ## a tour
+	scripts/demo.sh
+
+bench: build ## measure against runc, crun and the kernel's floor (root); BENCH='-n 50 -only run'
+	@scripts/install-deps bench
+	$(GO) run ./bench -runtime bailey=bin/bailey $(BENCH)
+
+fuzz: ## fuzz the preamble for FUZZTIME seconds (600)
+	@scripts/install-deps build
+	$(MAKE) -C nsexec/fuzz run FUZZTIME=$(FUZZTIME)
+
+install: build ## into DESTDIR/PREFIX/sbin
+	install -D -m 755 bin/bailey $(DESTDIR)$(PREFIX)/sbin/bailey
+
+clean: ## remove bin/ and build/
+	rm -rf bin build

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestCount(t *testing.T) {
+	for name, tc := range map[string]struct {
+		events                  string
+		passed, failed, skipped int
+		print                   string
+	}{
+		"pass and skip": {
+			`{"Action":"pass","Package":"p","Test":"A"}{"Action":"skip","Package":"p","Test":"B"}{"Action":"pass","Package":"p"}`,
+			1, 0, 1, "ok\tp\n",
+		},
+		"fail": {
+			`{"Action":"output","Package":"p","Test":"A","Output":"why\n"}{"Action":"fail","Package":"p","Test":"A"}{"Action":"fail","Package":"p"}`,
+			0, 1, 0, "why\nFAIL\tp\n",
+		},
+		"died": {
+			`{"Action":"pass","Package":"p","Test":"A"}{"Action":"output","Package":"p","Output":"exit 2\n"}{"Action":"fail","Package":"p"}`,
+			1, 1, 0, "exit 2\nFAIL\tp\n",
+		},
+		"does not compile": {
+			`{"ImportPath":"p","Action":"build-output","Output":"undefined\n"}{"ImportPath":"p","Action":"build-fail"}{"Action":"fail","Package":"p"}`,
+			0, 1, 0, "undefined\nFAIL\tp\n",
+		},
+		"no test files": {`{"Action":"skip","Package":"p"}`, 0, 0, 0, ""},
+	} {
+		var out strings.Builder
+		s := newSum(&out)
+		if err := s.read(strings.NewReader(tc.events)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s.passed != tc.passed || s.failed != tc.failed || s.skipped != tc.skipped || out.String() != tc.print {
+			t.Errorf("%s: %d %d %d %q", name, s.passed, s.failed, s.skipped, &out)
+		}
+	}
+}
