@@ -9,9 +9,9 @@ import (
 )
 
 // Errno values of the hardened profile; they are the same on every architecture that it works on.
-var (
-	errPerm  uint = 1  // EPERM
-	errNoSys uint = 38 // ENOSYS
+const (
+	errPerm  = 1  // EPERM
+	errNoSys = 38 // ENOSYS
 )
 
 // ExampleHardened returns the configuration that `bailey spec --hardened` writes: the least that an ordinary
@@ -69,16 +69,20 @@ func ExampleHardened(hostUID, hostGID, size uint32) *specs.Spec {
 // they would on an older kernel; what is left out because it takes privilege fails with EPERM, which is what
 // a program without the privilege is used to. Only the native architecture is allowed, as none is named.
 func hardenedSeccomp() *specs.LinuxSeccomp {
-	rule := func(action specs.LinuxSeccompAction, ret *uint, names string, args ...specs.LinuxSeccompArg) specs.LinuxSyscall {
-		return specs.LinuxSyscall{Names: strings.Fields(names), Action: action, ErrnoRet: ret, Args: args}
+	allow := func(names string, args ...specs.LinuxSeccompArg) specs.LinuxSyscall {
+		return specs.LinuxSyscall{Names: strings.Fields(names), Action: specs.ActAllow, Args: args}
+	}
+	refuse := func(errno uint, names string) specs.LinuxSyscall {
+		return specs.LinuxSyscall{Names: strings.Fields(names), Action: specs.ActErrno, ErrnoRet: &errno}
 	}
 	arg := func(index uint, op specs.LinuxSeccompOperator, value uint64) specs.LinuxSeccompArg {
 		return specs.LinuxSeccompArg{Index: index, Op: op, Value: value}
 	}
-	sc := &specs.LinuxSeccomp{DefaultAction: specs.ActErrno, DefaultErrnoRet: &errNoSys}
+	fallback := uint(errNoSys)
+	sc := &specs.LinuxSeccomp{DefaultAction: specs.ActErrno, DefaultErrnoRet: &fallback}
 	sc.Syscalls = []specs.LinuxSyscall{
-		rule(specs.ActAllow, nil, strings.Join(hardenedAllow, " ")),
-		rule(specs.ActErrno, &errPerm, hardenedDeny),
+		allow(strings.Join(hardenedAllow, " ")),
+		refuse(errPerm, hardenedDeny),
 	}
 
 	// New namespaces: clone takes the flags as a number, which can be looked at; those of clone3 are in memory,
@@ -89,16 +93,16 @@ func hardenedSeccomp() *specs.LinuxSeccomp {
 		flags = 1 // clone has its first two arguments the other way round there
 	}
 	sc.Syscalls = append(sc.Syscalls,
-		rule(specs.ActAllow, nil, "clone", arg(flags, specs.OpMaskedEqual, newNamespaces)),
-		rule(specs.ActErrno, &errNoSys, "clone3"))
+		allow("clone", arg(flags, specs.OpMaskedEqual, newNamespaces)),
+		refuse(errNoSys, "clone3"))
 
 	// Sockets: the families of ordinary programs, not those that mostly serve to attack the kernel.
 	for _, family := range []uint64{1 /* AF_UNIX */, 2 /* AF_INET */, 10 /* AF_INET6 */, 16 /* AF_NETLINK */} {
-		sc.Syscalls = append(sc.Syscalls, rule(specs.ActAllow, nil, "socket", arg(0, specs.OpEqualTo, family)))
+		sc.Syscalls = append(sc.Syscalls, allow("socket", arg(0, specs.OpEqualTo, family)))
 	}
 	// Personality: reading it, and the default one. ADDR_NO_RANDOMIZE and READ_IMPLIES_EXEC weaken a process.
 	for _, persona := range []uint64{0, 0xffffffff} {
-		sc.Syscalls = append(sc.Syscalls, rule(specs.ActAllow, nil, "personality", arg(0, specs.OpEqualTo, persona)))
+		sc.Syscalls = append(sc.Syscalls, allow("personality", arg(0, specs.OpEqualTo, persona)))
 	}
 	return sc
 }
