@@ -75,8 +75,9 @@ func validateMountMap(s *specs.Spec, i int) error {
 // validateLinuxRest checks the small fields of linux that belong to mounts and labels, and the cgroup path.
 func validateLinuxRest(s *specs.Spec) error {
 	l := s.Linux
-	if p := strings.TrimPrefix(l.RootfsPropagation, "r"); p != "" &&
-		!slices.Contains([]string{"shared", "slave", "private", "unbindable"}, p) {
+	switch l.RootfsPropagation {
+	case "", "shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable":
+	default:
 		return bad("/linux/rootfsPropagation", "propagation %q is unknown, allowed are shared, slave, private, unbindable "+
 			"and the same with an r before them", l.RootfsPropagation)
 	}
