@@ -1,22 +1,29 @@
 package nsexec
 
+// #include "wire.h"
+import "C"
+
 import (
+	"errors"
 	"os"
 
+	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime/plan"
+	"golang.org/x/sys/unix"
 )
 
 // Server does for the preamble what it cannot do itself.
 type Server struct {
 	// Descriptors are the files that Host actions opened, by slot. Run sends them to the preamble and
-	// closes them.
+	// closes them, whatever happens.
 	Descriptors map[plan.Slot]*os.File
 	// Cloned is called once with the process ID of the container's init, as seen by the caller, before
-	// the init does anything. An error ends it.
+	// the init does anything that outlives it. An error ends it.
 	Cloned func(pid int) error
 	// Asked executes an action of kind plan.Asked (all but plan.SendDescriptors, which Run does
-	// itself). received is the descriptor that came with the question (plan.SendConsole) or nil; the
-	// returned file, if any, is sent as the answer (plan.SendState) and closed.
+	// itself). received is the descriptor that came with the question (plan.SendConsole) or nil, and
+	// is the callee's to close; the returned file, if any, is sent as the answer (plan.SendState) and
+	// closed.
 	Asked func(op plan.Op, received *os.File) (*os.File, error)
 }
 
@@ -26,5 +33,204 @@ type Init struct {
 	PID int
 
 	sync *os.File
-	plan *plan.Plan
+}
+
+// session is one execution of a plan.
+type session struct {
+	*Preamble
+	plan   *plan.Plan
+	wire   *encoded
+	server *Server
+	pid    int  // of the init; 0 before the clone and when it is reaped
+	reaped bool // stage 0 is
+}
+
+// Run has the preamble execute the plan up to the point where it waits for start. On an error everything
+// that it started has ended and is reaped.
+func (p *Preamble) Run(pl *plan.Plan, srv *Server) (*Init, error) {
+	s := &session{Preamble: p, plan: pl, server: srv}
+	defer func() {
+		for _, f := range srv.Descriptors {
+			f.Close()
+		}
+	}()
+	err := s.begin()
+	if err == nil {
+		err = s.serve()
+	}
+	if err != nil {
+		s.abort()
+		return nil, err
+	}
+	// Stage 0 ended when it had cloned the init.
+	wait(p.pid)
+	return &Init{PID: s.pid, sync: p.sync}, nil
+}
+
+// begin sends the plan with the descriptors that are needed before the clone. Later ones are not there
+// yet while namespaces are joined (CVE-2016-9962).
+func (s *session) begin() error {
+	wire, err := encode(s.plan)
+	if err != nil {
+		return fault.Wrap(err, "encode the plan", "")
+	}
+	s.wire = wire
+	memfd, err := Sealed("plan", wire.bytes)
+	if err != nil {
+		return fault.Wrap(err, "hand the plan to the preamble", "")
+	}
+	defer memfd.Close()
+	if err := send(s.sync, C.WIRE_PLAN, 0, nil, int(memfd.Fd())); err == nil {
+		if err = s.sendSlots(wire.joiner); err == nil {
+			err = send(s.sync, C.WIRE_ANSWER, 0, nil)
+		}
+		if err != nil {
+			return s.died(err)
+		}
+		return nil
+	}
+	return s.died(err)
+}
+
+func (s *session) sendSlots(slots []plan.Slot) error {
+	var numbers []int16
+	var files []*os.File
+	for _, slot := range slots {
+		n, used := s.wire.slots[slot]
+		f := s.server.Descriptors[slot]
+		if f == nil {
+			return fault.New("the plan needs a descriptor that was not opened: "+string(slot), "")
+		}
+		if used {
+			numbers, files = append(numbers, n), append(files, f)
+		}
+	}
+	return sendDescriptors(s.sync, numbers, files)
+}
+
+// serve answers until the init has reported ready.
+func (s *session) serve() error {
+	for {
+		m, err := receive(s.sync)
+		if err != nil {
+			return fault.Wrap(err, "talk to the preamble", "")
+		}
+		if m.kind != 0 && m.pid != s.Preamble.pid && s.pid == 0 {
+			if m.pid == 0 {
+				m.close()
+				return fault.New("learn the process ID of the container's init", "")
+			}
+			s.pid = m.pid
+			if err := s.server.Cloned(m.pid); err != nil {
+				m.close()
+				return err
+			}
+		}
+		switch m.kind {
+		case 0:
+			return s.died(nil)
+		case C.WIRE_FAILED:
+			return s.failed(&m)
+		case C.WIRE_FAULT:
+			unix.Kill(os.Getpid(), unix.SIGKILL)
+		case C.WIRE_ASK:
+			ready, err := s.answer(&m)
+			if err != nil || ready {
+				return err
+			}
+		default:
+			m.close()
+			return fault.New("talk to the preamble: an unknown message", "")
+		}
+	}
+}
+
+// answer does the actions that the init asks for and lets it go on.
+func (s *session) answer(m *message) (ready bool, err error) {
+	first, count := int(m.index), int(m.value)
+	if first+count > len(s.plan.Ops) || count < 1 {
+		m.close()
+		return false, fault.New("talk to the preamble: a question about no operation", "")
+	}
+	received := m.file
+	for _, op := range s.plan.Ops[first : first+count] {
+		if d, ok := op.Action.(plan.SendDescriptors); ok {
+			err = s.sendSlots(d.Slots)
+		} else {
+			var f *os.File
+			if f, err = s.server.Asked(op, received); f != nil {
+				if err == nil {
+					err = sendDescriptors(s.sync, []int16{stateSlot}, []*os.File{f})
+				}
+				f.Close()
+			}
+			received = nil
+		}
+		if err != nil {
+			if fe := (*fault.Error)(nil); !errors.As(err, &fe) {
+				err = fault.Wrap(err, op.String(), op.Origin)
+			}
+			return false, err
+		}
+		if _, ok := op.Action.(plan.ReportReady); ok {
+			ready = true
+		}
+	}
+	if err := send(s.sync, C.WIRE_ANSWER, 0, nil); err != nil {
+		return false, s.died(err)
+	}
+	return ready, nil
+}
+
+// abort ends and reaps whatever runs. Closing the socket alone would do, but slowly.
+func (s *session) abort() {
+	s.sync.Close()
+	if !s.reaped {
+		unix.Kill(s.Preamble.pid, unix.SIGKILL)
+		wait(s.Preamble.pid)
+	}
+	if s.pid != 0 {
+		unix.Kill(s.pid, unix.SIGKILL)
+		wait(s.pid)
+	}
+}
+
+// Start lets the process go. state, if not nil, is the container's state for startContainer hooks. It
+// returns when the payload was executed, or why it was not; then the process has ended, unreaped.
+func (i *Init) Start(state []byte) error {
+	defer i.sync.Close()
+	return start(i.sync, state)
+}
+
+// Release leaves the init waiting on its listening socket.
+func (i *Init) Release() { i.sync.Close() }
+
+func start(sock *os.File, state []byte) error {
+	if state != nil {
+		f, err := Sealed("state", state)
+		if err == nil {
+			err = sendDescriptors(sock, []int16{stateSlot}, []*os.File{f})
+			f.Close()
+		}
+		if err != nil {
+			return fault.Wrap(err, "hand the state to the container's init", "")
+		}
+	}
+	if err := send(sock, C.WIRE_START, 0, nil); err != nil {
+		return fault.Wrap(err, "let the container's init go", "")
+	}
+	for {
+		m, err := receive(sock)
+		if err != nil {
+			return fault.Wrap(err, "wait for the payload's exec", "")
+		}
+		switch m.kind {
+		case 0: // exec has closed it
+			return nil
+		case C.WIRE_FAILED:
+			return startFailure(&m)
+		case C.WIRE_FAULT:
+			unix.Kill(os.Getpid(), unix.SIGKILL)
+		}
+	}
 }

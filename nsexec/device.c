@@ -1,0 +1,141 @@
+/*
+ * Directories, device nodes, links and the terminal.
+ */
+#define _GNU_SOURCE
+#include "preamble.h"
+
+#include <asm/ioctls.h>
+#include <asm/termios.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/stat.h>
+#include <linux/tty.h>
+
+int make_directory(struct preamble *p, const struct wire_op *op)
+{
+	const char *path = string_of(p, op->ref[0]);
+	int fd = create_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), WIRE_CREATE_DIRECTORY,
+				(unsigned)op->num[0], 0);
+
+	if (fd < 0)
+		return fd;
+	sys_close(fd);
+	return 0;
+}
+
+/* The device number as mknod(2) takes it, of major << 32 | minor. */
+static unsigned encode_device(uint64_t number)
+{
+	unsigned major = (unsigned)(number >> 32), minor = (unsigned)number;
+
+	return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
+}
+
+static int existing_device(struct preamble *p, int dir, const char *base, const struct wire_op *op)
+{
+	struct statx st;
+	long err = sys_5(statx, dir, base, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st);
+
+	if (err < 0)
+		return failed(p, err, "statx", 0);
+	if ((st.stx_mode & 0170000) != (op->num[0] & 0170000) || st.stx_rdev_major != op->num[1] >> 32 ||
+	    st.stx_rdev_minor != (uint32_t)op->num[1])
+		return failed(p, -EEXIST, "mknodat", "another file of that name");
+	return 0;
+}
+
+int make_device(struct preamble *p, const struct wire_op *op)
+{
+	const char *base;
+	int dir = open_parent(p, slot_of(p, op->slot[0]), string_of(p, op->ref[0]), &base);
+
+	if (dir < 0)
+		return dir;
+	long err = sys_4(mknodat, dir, base, op->num[0], encode_device(op->num[1]));
+	int ret;
+	if (err == -EEXIST)
+		ret = existing_device(p, dir, base, op);
+	else
+		ret = failed(p, err, "mknodat", 0);
+	if (!ret && !err && (op->num[2] || op->num[3]))
+		ret = failed(p, sys_5(fchownat, dir, base, op->num[2], op->num[3], AT_SYMLINK_NOFOLLOW),
+			     "fchownat", 0);
+	sys_close(dir);
+	return ret;
+}
+
+int make_symlink(struct preamble *p, const struct wire_op *op)
+{
+	const char *base;
+	int dir = open_parent(p, slot_of(p, op->slot[0]), string_of(p, op->ref[0]), &base);
+
+	if (dir < 0)
+		return dir;
+	long err = sys_3(symlinkat, string_of(p, op->ref[1]), dir, base);
+	sys_close(dir);
+	return failed(p, err == -EEXIST ? 0 : err, "symlinkat", 0);
+}
+
+/*
+ * The container's own devpts, where it has one, was made by this plan and is reached by descriptor; its
+ * peer is opened by the kernel (TIOCGPTPEER), not by the name of a file in the container (CVE-2025-52565).
+ */
+int open_console(struct preamble *p, const struct wire_op *op)
+{
+	int devpts = slot_of(p, op->slot[0]), unlock = 0;
+	long master = devpts >= 0 ? sys_3(openat, devpts, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
+				  : sys_3(openat, AT_FDCWD, "/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (master < 0)
+		return failed(p, master, "openat", "ptmx");
+	set_slot(p, op->slot[2], (int)master);
+	long err = sys_3(ioctl, master, TIOCSPTLCK, &unlock);
+	if (err < 0)
+		return failed(p, err, "ioctl(TIOCSPTLCK)", 0);
+	long slave = sys_3(ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0)
+		return failed(p, slave, "ioctl(TIOCGPTPEER)", 0);
+	set_slot(p, op->slot[1], (int)slave);
+	if (op->num[0] || op->num[1]) {
+		struct winsize size = {.ws_col = (uint16_t)op->num[0], .ws_row = (uint16_t)op->num[1]};
+		if ((err = sys_3(ioctl, master, TIOCSWINSZ, &size)) < 0)
+			return failed(p, err, "ioctl(TIOCSWINSZ)", 0);
+	}
+	/* -1 leaves the group, which devpts has set (gid=5). */
+	return failed(p, sys_3(fchown, slave, op->num[2], -1), "fchown", "the terminal");
+}
+
+int attach_console(struct preamble *p, const struct wire_op *op)
+{
+	const char *path = string_of(p, op->ref[0]);
+	long clone = sys_3(open_tree, slot_of(p, op->slot[0]), "",
+			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (clone < 0)
+		return failed(p, clone, "open_tree", "the terminal");
+	int target = create_in_root(p, slot_of(p, op->slot[1]), path, str_len(path), WIRE_CREATE_FILE, 0644, 0);
+	int err = target;
+	if (target >= 0) {
+		err = failed(p,
+			     sys_5(move_mount, clone, "", target, "",
+				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
+			     "move_mount", 0);
+		sys_close(target);
+	}
+	sys_close((int)clone);
+	return err;
+}
+
+int use_console(struct preamble *p, const struct wire_op *op)
+{
+	int slave = slot_of(p, op->slot[0]);
+	long err = sys_3(ioctl, slave, TIOCSCTTY, 0);
+
+	if (err < 0)
+		return failed(p, err, "ioctl(TIOCSCTTY)", 0);
+	for (int fd = 0; fd < 3; fd++)
+		if (slave != fd && (err = sys_3(dup3, slave, fd, 0)) < 0)
+			return failed(p, err, "dup3", 0);
+	return 0;
+}

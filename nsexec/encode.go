@@ -1,0 +1,213 @@
+package nsexec
+
+// #include "wire.h"
+import "C"
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strings"
+	"unsafe"
+
+	"github.com/bailey-oci/bailey/libruntime/plan"
+)
+
+// stateSlot is where the state goes, so that `start`, which does not have the plan, knows its number.
+const stateSlot = 0
+
+// encoded is a plan in wire form.
+type encoded struct {
+	bytes []byte
+	slots map[plan.Slot]int16
+	// joiner are the slots that operations before the clone use.
+	joiner []plan.Slot
+}
+
+type encoder struct {
+	ops   []C.struct_wire_op
+	arena []byte
+	base  int // of the arena in the plan
+	slots map[plan.Slot]int16
+}
+
+// encode turns a plan into wire form. It fails only for plans that are larger than the format allows.
+func encode(p *plan.Plan) (*encoded, error) {
+	e := &encoder{
+		ops:   make([]C.struct_wire_op, 0, len(p.Ops)),
+		arena: make([]byte, 0, 16<<10),
+		base:  int(unsafe.Sizeof(C.struct_wire_header{})),
+		slots: map[plan.Slot]int16{plan.SlotState: stateSlot},
+	}
+	// The arena follows the table, whose length must be known for the offsets in it: adjacent questions
+	// are one operation, and what the host does beforehand is none.
+	merged := mergeAsked(p)
+	count := 0
+	for i, n := range merged {
+		if n > 0 && p.Ops[i].Where() != plan.Host {
+			count++
+		}
+	}
+	e.base += count * int(unsafe.Sizeof(C.struct_wire_op{}))
+	var joiner []plan.Slot
+	for i, op := range p.Ops {
+		if merged[i] == 0 || op.Where() == plan.Host {
+			continue
+		}
+		if op.Where() == plan.Joiner {
+			joiner = append(joiner, joinerSlots(op.Action)...)
+		}
+		e.begin(i)
+		if op.Where() == plan.Asked {
+			e.code(C.WIRE_OP_ASK)
+			e.num(uint64(merged[i]))
+			if _, ok := op.Action.(plan.SendConsole); ok {
+				e.slot(0, plan.SlotConsoleMaster)
+			}
+			continue
+		}
+		if err := e.action(op.Action); err != nil {
+			return nil, err
+		}
+	}
+	b, err := e.finish()
+	return &encoded{bytes: b, slots: e.slots, joiner: joiner}, err
+}
+
+// mergeAsked returns for each operation how many wire operations' worth it stands for: an Asked one that
+// directly follows another is done in the same round trip. A descriptor that comes along keeps its own.
+func mergeAsked(p *plan.Plan) []int {
+	n := make([]int, len(p.Ops))
+	first := -1
+	for i, op := range p.Ops {
+		_, console := op.Action.(plan.SendConsole)
+		if op.Where() != plan.Asked || console {
+			n[i], first = 1, -1
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		n[first]++
+	}
+	return n
+}
+
+func joinerSlots(a plan.Action) []plan.Slot {
+	switch a := a.(type) {
+	case plan.JoinNamespace:
+		return []plan.Slot{a.Slot}
+	case plan.JoinContainer:
+		return []plan.Slot{a.Slot}
+	case plan.JoinCgroup:
+		return []plan.Slot{a.Slot}
+	case plan.Clone:
+		if a.Cgroup != "" {
+			return []plan.Slot{a.Cgroup}
+		}
+	}
+	return nil
+}
+
+func (e *encoder) begin(index int) {
+	op := C.struct_wire_op{index: C.uint32_t(index)}
+	for i := range op.slot {
+		op.slot[i] = C.WIRE_NO_SLOT
+	}
+	e.ops = append(e.ops, op)
+}
+
+func (e *encoder) op() *C.struct_wire_op { return &e.ops[len(e.ops)-1] }
+
+func (e *encoder) code(c C.enum_wire_code) { e.op().code = C.uint16_t(c) }
+
+func (e *encoder) flag(set bool, f uint16) {
+	if set {
+		e.op().flags |= C.uint16_t(f)
+	}
+}
+
+func (e *encoder) num(values ...uint64) {
+	for i, v := range values {
+		e.op().num[i] = C.uint64_t(v)
+	}
+}
+
+func (e *encoder) slot(i int, s plan.Slot) {
+	if s == "" {
+		return
+	}
+	n, ok := e.slots[s]
+	if !ok {
+		n = int16(len(e.slots))
+		e.slots[s] = n
+	}
+	e.op().slot[i] = C.int16_t(n)
+}
+
+func (e *encoder) put(i int, length int) {
+	e.op().ref[i] = C.struct_wire_ref{off: C.uint32_t(e.base + len(e.arena) - length), len: C.uint32_t(length)}
+}
+
+func (e *encoder) align() {
+	for len(e.arena)%8 != 0 {
+		e.arena = append(e.arena, 0)
+	}
+}
+
+// text puts a string; one with a NUL inside is refused by the preamble, and by spec before that.
+func (e *encoder) text(i int, s string) {
+	e.arena = append(append(e.arena, s...), 0)
+	e.put(i, len(s)+1)
+}
+
+func (e *encoder) blob(i int, b []byte) {
+	e.align()
+	e.arena = append(e.arena, b...)
+	e.put(i, len(b))
+}
+
+// list puts strings with room for the pointers to them; see struct wire_list.
+func (e *encoder) list(i int, l []string) {
+	e.align()
+	start := len(e.arena)
+	e.arena = binary.NativeEndian.AppendUint64(e.arena, uint64(len(l)))
+	e.arena = append(e.arena, make([]byte, 8*(len(l)+1))...)
+	for _, s := range l {
+		e.arena = append(append(e.arena, s...), 0)
+	}
+	e.put(i, len(e.arena)-start)
+}
+
+func (e *encoder) finish() ([]byte, error) {
+	opSize := int(unsafe.Sizeof(C.struct_wire_op{}))
+	e.align()
+	size := e.base + len(e.arena)
+	if size > C.WIRE_MAX_SIZE || len(e.ops) > C.WIRE_MAX_OPS || len(e.slots) > C.WIRE_MAX_SLOTS {
+		return nil, fmt.Errorf("the plan is too large: %d bytes, %d operations, %d descriptors",
+			size, len(e.ops), len(e.slots))
+	}
+	h := C.struct_wire_header{
+		magic: C.WIRE_MAGIC, version: C.WIRE_VERSION,
+		size:     C.uint32_t(size),
+		op_count: C.uint32_t(len(e.ops)), op_size: C.uint32_t(opSize),
+		arena_off: C.uint32_t(e.base), arena_len: C.uint32_t(len(e.arena)),
+		slot_count: C.uint32_t(len(e.slots)),
+		fault_op:   math.MaxUint32,
+	}
+	injectFault(&h)
+	b := make([]byte, 0, size)
+	b = append(b, unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h))...)
+	b = append(b, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(e.ops))), len(e.ops)*opSize)...)
+	return append(b, e.arena...), nil
+}
+
+// offsets joins the lines of timens_offsets.
+func offsets(lines []string) string {
+	var b strings.Builder
+	for _, l := range lines {
+		b.WriteString(l)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

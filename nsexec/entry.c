@@ -1,0 +1,229 @@
+/*
+ * The ELF entry point of the whole binary (linked with -e). It runs before libc and Go have started:
+ *
+ *  - executed as the preamble, it never comes back;
+ *  - executed as a command line that is going to need one, it starts a preamble, whose exec then
+ *    overlaps with the start of Go, and goes on to the real entry point;
+ *  - otherwise it goes on at once.
+ *
+ * The preamble is never executed from a writable file, since what is in the container can reach the
+ * executed file through /proc/PID/exe (CVE-2019-5736): it is executed from a read-only detached mount
+ * of the binary, or, where the caller may not mount, from a sealed copy in memory.
+ */
+#define _GNU_SOURCE
+#include "entry.h"
+#include "preamble.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/sched.h>
+#include <linux/stat.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+struct preamble_process preamble_early = {.socket = -1};
+
+#ifndef BAILEY_HOSTED
+/* The empty asm keeps GCC from recognising these loops as calls of themselves. */
+#define KEEP_LOOP() __asm__ volatile("" ::: "memory")
+
+__attribute__((used)) void *memcpy(void *restrict to, const void *restrict from, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		((char *)to)[i] = ((const char *)from)[i];
+		KEEP_LOOP();
+	}
+	return to;
+}
+
+__attribute__((used)) void *memmove(void *to, const void *from, size_t n)
+{
+	if (to <= from)
+		return memcpy(to, from, n);
+	while (n--) {
+		((char *)to)[n] = ((const char *)from)[n];
+		KEEP_LOOP();
+	}
+	return to;
+}
+
+__attribute__((used)) void *memset(void *to, int byte, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		((char *)to)[i] = (char)byte;
+		KEEP_LOOP();
+	}
+	return to;
+}
+
+__attribute__((used)) int memcmp(const void *a, const void *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int d = ((const unsigned char *)a)[i] - ((const unsigned char *)b)[i];
+		if (d)
+			return d;
+		KEEP_LOOP();
+	}
+	return 0;
+}
+#endif
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10u
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x20
+#endif
+
+static long sealed_copy(const char **step)
+{
+	struct statx st;
+	long self = sys_3(openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	*step = "open /proc/self/exe";
+	if (self < 0)
+		return self;
+	*step = "copy /proc/self/exe into memory";
+	long copy = sys_2(memfd_create, "bailey", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	if (copy == -EINVAL) /* before Linux 6.3 every memfd could be executed */
+		copy = sys_2(memfd_create, "bailey", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (copy < 0) {
+		sys_close((int)self);
+		return copy;
+	}
+	long err = sys_5(statx, self, "", AT_EMPTY_PATH, STATX_SIZE, &st);
+	for (uint64_t left = err < 0 ? 0 : st.stx_size; left;) {
+		long n = sys_4(sendfile, copy, self, 0, left);
+		if (n <= 0) {
+			err = n < 0 ? n : -EIO;
+			break;
+		}
+		left -= (uint64_t)n;
+	}
+	if (err >= 0)
+		err = sys_3(fcntl, copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+	sys_close((int)self);
+	if (err < 0) {
+		sys_close((int)copy);
+		return err;
+	}
+	return copy;
+}
+
+static long unwritable_self(const char **step)
+{
+	struct mount_attr readonly = {.attr_set = MOUNT_ATTR_RDONLY};
+	long fd = sys_3(open_tree, AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd >= 0) {
+		if (sys_5(mount_setattr, fd, "", AT_EMPTY_PATH, &readonly, sizeof readonly) == 0)
+			return fd;
+		sys_close((int)fd);
+	}
+	return sealed_copy(step);
+}
+
+/* Between clone and exec the child may share our memory: it calls nothing and writes only to its own. */
+static __attribute__((noreturn, noinline)) void become_preamble(long exe, int socket, const uint64_t *signals)
+{
+	char digits[12];
+	char *number = digits + sizeof digits - 1;
+	char *argv[] = {PREAMBLE_NAME, 0, 0}, *env[] = {0};
+
+	*number = '\0';
+	for (int n = socket; n || !*number; n /= 10)
+		*--number = (char)('0' + n % 10);
+	argv[1] = number;
+	sys_3(fcntl, socket, F_SETFD, 0);
+	sys_4(rt_sigprocmask, SIG_SETMASK, signals, 0, 8);
+	sys_5(execveat, exe, "", argv, env, AT_EMPTY_PATH);
+	sys_exit(127);
+}
+
+void preamble_spawn(struct preamble_process *pre, int suspend)
+{
+	int pair[2];
+	uint64_t all = ~0ull, signals = 0;
+
+	*pre = (struct preamble_process){.socket = -1};
+	long exe = unwritable_self(&pre->step);
+	if (exe < 0) {
+		pre->error = (int)-exe;
+		return;
+	}
+	long err = sys_4(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+	if (err < 0) {
+		pre->step = "socketpair";
+		pre->error = (int)-err;
+		sys_close((int)exe);
+		return;
+	}
+	/* A handler of Go's must not run in a child that shares Go's memory. */
+	sys_4(rt_sigprocmask, SIG_SETMASK, &all, &signals, 8);
+	struct clone_args args = {.flags = suspend ? CLONE_VM | CLONE_VFORK : 0, .exit_signal = SIGCHLD};
+	long pid = sys_2(clone3, &args, sizeof args);
+	if (pid == 0)
+		become_preamble(exe, pair[1], &signals);
+	sys_4(rt_sigprocmask, SIG_SETMASK, &signals, 0, 8);
+	sys_close(pair[1]);
+	sys_close((int)exe);
+	if (pid < 0) {
+		sys_close(pair[0]);
+		pre->step = "clone3";
+		pre->error = (int)-pid;
+		return;
+	}
+	pre->pid = (int)pid;
+	pre->socket = pair[0];
+}
+
+/* The stack as the kernel leaves it: argc, argv[], null, env[], null. */
+__attribute__((used)) void preamble_entry(long *stack)
+{
+	long argc = stack[0];
+	char **argv = (char **)(stack + 1);
+
+	if (argc == 2 && str_equal(argv[0], PREAMBLE_NAME)) {
+		int fd = 0;
+		for (const char *s = argv[1]; *s >= '0' && *s <= '9' && fd < 1 << 20; s++)
+			fd = fd * 10 + (*s - '0');
+		preamble_main(fd);
+	}
+	for (long i = 1; i < argc; i++) {
+		if (str_equal(argv[i], "run") || str_equal(argv[i], "create") || str_equal(argv[i], "exec")) {
+			preamble_spawn(&preamble_early, 0);
+			return;
+		}
+	}
+}
+
+#ifndef BAILEY_HOSTED
+/* The registers that the real entry point looks at are left as the kernel set them. */
+#if defined(__x86_64__)
+__asm__(".globl baileyentry\n"
+	".type baileyentry, @function\n"
+	"baileyentry:\n"
+	"	xor %ebp, %ebp\n"
+	"	mov %rdx, %r12\n"
+	"	mov %rsp, %r13\n"
+	"	mov %rsp, %rdi\n"
+	"	and $-16, %rsp\n"
+	"	call preamble_entry\n"
+	"	mov %r13, %rsp\n"
+	"	mov %r12, %rdx\n"
+	"	jmp _start\n");
+#elif defined(__aarch64__)
+__asm__(".globl baileyentry\n"
+	".type baileyentry, @function\n"
+	"baileyentry:\n"
+	"	mov x29, #0\n"
+	"	mov x30, #0\n"
+	"	mov x19, x0\n"
+	"	mov x0, sp\n"
+	"	bl preamble_entry\n"
+	"	mov x0, x19\n"
+	"	b _start\n");
+#endif
+#endif

@@ -1,0 +1,106 @@
+package nsexec
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/libruntime/plan"
+	"golang.org/x/sys/unix"
+)
+
+// failed turns a FAILED message into an error.
+func (s *session) failed(m *message) error {
+	errno, call, object := m.failure()
+	if m.index >= uint32(len(s.plan.Ops)) {
+		return &fault.Error{Step: "execute the plan", Syscall: call, Object: object, Err: errno}
+	}
+	op := s.plan.Ops[m.index]
+	switch a := op.Action.(type) {
+	case plan.ResolveExecutable:
+		return execFailure(a.Name, errno)
+	case plan.RunHook:
+		return hookFailure(a.Point, a.Path, op.Origin, object, errno)
+	}
+	return &fault.Error{Step: op.String(), Origin: op.Origin, Object: object, Syscall: call, Err: errno}
+}
+
+// startFailure does the same for what comes after start, where the plan is not at hand.
+func startFailure(m *message) error {
+	errno, call, object := m.failure()
+	switch call {
+	case "execve":
+		return execFailure(object, errno)
+	case "hook":
+		return hookFailure("startContainer", "", "/hooks/startContainer", object, errno)
+	case "seccomp":
+		return &fault.Error{Step: "load the system-call filter", Origin: "/linux/seccomp", Syscall: call, Err: errno}
+	case "capset":
+		return &fault.Error{Step: "set the capabilities under the system-call filter", Syscall: call, Err: errno,
+			Origin: "/process/capabilities",
+			Cause:  "the filter refuses capset(2), which is needed after it where process.noNewPrivileges is false",
+			Remedy: "set process.noNewPrivileges to true, or allow capset in linux.seccomp"}
+	}
+	return &fault.Error{Step: "start the payload", Syscall: call, Object: object, Err: errno}
+}
+
+// execFailure uses the words that engines look for.
+func execFailure(name string, errno syscall.Errno) error {
+	e := &fault.Error{Origin: "/process/args/0", Err: errno}
+	switch {
+	case errno == unix.ENOENT && !strings.Contains(name, "/"):
+		e.Step = fmt.Sprintf("exec: %q: executable file not found in $PATH", name)
+	case errno == unix.ENOENT:
+		e.Step = fmt.Sprintf("exec: %q: stat %s: no such file or directory", name, name)
+	case errno == unix.EACCES:
+		e.Step = fmt.Sprintf("exec: %q: permission denied", name)
+	case errno == unix.EISDIR:
+		e.Step = fmt.Sprintf("exec: %q: is a directory", name)
+	case errno == unix.ENOEXEC:
+		e.Step = fmt.Sprintf("exec: %q: exec format error", name)
+		e.Cause = "the file is neither a program of this machine's architecture nor a script that begins with #!"
+	default:
+		e.Step = fmt.Sprintf("exec: %q", name)
+	}
+	return e
+}
+
+func hookFailure(point, path, origin, said string, errno syscall.Errno) error {
+	e := &fault.Error{Step: strings.TrimSpace("run " + point + " hook " + path), Origin: origin, Object: said, Err: errno}
+	switch errno {
+	case unix.EPROTO:
+		e.Err = fmt.Errorf("it failed")
+	case unix.ETIMEDOUT:
+		e.Err = fmt.Errorf("it did not end within its timeout")
+	}
+	return e
+}
+
+// died explains the end of the connection by how the processes ended.
+func (s *session) died(err error) error {
+	e := &fault.Error{Step: "execute the plan", Err: err}
+	who, pid := "the preamble", s.Preamble.pid
+	if s.pid != 0 {
+		who, pid = "the container's init", s.pid
+	}
+	// The connection ends while its last holder exits, so this does not wait for long.
+	ws := wait(pid)
+	if s.pid != 0 {
+		s.pid = 0
+	} else {
+		s.reaped = true
+	}
+	switch {
+	case ws.Signaled():
+		e.Err = fmt.Errorf("%s was killed by signal %d (%s)", who, ws.Signal(), unix.SignalName(ws.Signal()))
+		if ws.Signal() == unix.SIGKILL {
+			e.Cause = "somebody killed it, or it ran out of the container's memory limit"
+			e.Remedy = "look for an out-of-memory kill in the kernel log; raise linux.resources.memory.limit"
+			e.Origin = "/linux/resources/memory/limit"
+		}
+	case e.Err == nil:
+		e.Err = fmt.Errorf("%s ended without saying why (status %d)", who, ws.ExitStatus())
+	}
+	return e
+}

@@ -1,0 +1,29 @@
+//go:build faults
+
+package nsexec
+
+// #cgo CFLAGS: -DBAILEY_FAULTS
+// #include "wire.h"
+import "C"
+
+import (
+	"fmt"
+	"os"
+)
+
+// injectFault reads BAILEY_FAULT="preamble N" or "bailey N", which ends the preamble or bailey itself with
+// SIGKILL right before the preamble's operation N. Test builds only.
+func injectFault(h *C.struct_wire_header) {
+	var who string
+	var at uint32
+	if n, _ := fmt.Sscanf(os.Getenv("BAILEY_FAULT"), "%8s %d", &who, &at); n != 2 {
+		return
+	}
+	h.fault_op = C.uint32_t(at)
+	switch who {
+	case "preamble":
+		h.fault_kind = 1
+	case "bailey":
+		h.fault_kind = 2
+	}
+}

@@ -1,0 +1,55 @@
+/*
+ * Stage 0: joining what exists, and making the container's init.
+ */
+#define _GNU_SOURCE
+#include "preamble.h"
+
+#include <errno.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <signal.h>
+
+/* Before any namespace is joined: processes in there may share our user ID and look into us. */
+int not_dumpable(struct preamble *p, const struct wire_op *op)
+{
+	(void)op;
+	return failed(p, sys_5(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)", 0);
+}
+
+int join_namespace(struct preamble *p, const struct wire_op *op)
+{
+	return failed(p, sys_2(setns, slot_of(p, op->slot[0]), op->num[0]), "setns", 0);
+}
+
+int join_container(struct preamble *p, const struct wire_op *op)
+{
+	return failed(p, sys_2(setns, slot_of(p, op->slot[0]), op->num[0]), "setns", 0);
+}
+
+int join_cgroup(struct preamble *p, const struct wire_op *op)
+{
+	long n = sys_3(write, slot_of(p, op->slot[0]), "0", 1);
+
+	return failed(p, n < 0 ? n : 0, "write", "tasks");
+}
+
+/*
+ * CLONE_PARENT: the init is bailey's child, not ours, so that `run` can wait for it and our own end goes
+ * unnoticed. The memory is copied, not shared: the parent's pages go when it exits just below.
+ */
+int clone_init(struct preamble *p, const struct wire_op *op)
+{
+	struct clone_args args = {.flags = CLONE_PARENT | op->num[0]};
+	int cgroup = slot_of(p, op->slot[0]);
+
+	if (cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup;
+	}
+	long pid = sys_2(clone3, &args, sizeof args);
+	if (pid < 0)
+		return failed(p, pid, "clone3", 0);
+	if (pid > 0)
+		sys_exit(0);
+	return 0;
+}

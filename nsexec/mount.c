@@ -1,0 +1,238 @@
+/*
+ * Mounts. Filesystems and clones are made as detached mounts and attached by descriptor; no path string
+ * is given to the kernel but those that paths.c resolves inside the root.
+ */
+#define _GNU_SOURCE
+#include "preamble.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+
+#define DETACH 2 /* MNT_DETACH; <sys/mount.h> cannot be had together with <linux/mount.h> */
+
+static long set_attributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation, int recursive)
+{
+	struct mount_attr a = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
+
+	return sys_5(mount_setattr, fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a, sizeof a);
+}
+
+static long attach_to(int mount, int target)
+{
+	return sys_5(move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+int set_propagation(struct preamble *p, const struct wire_op *op)
+{
+	struct mount_attr a = {.propagation = op->num[0]};
+
+	return failed(p, sys_5(mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &a, sizeof a), "mount_setattr", "/");
+}
+
+/* On top of the namespace's own root: the one place that is certain to exist and to be nobody's file. */
+int attach_root(struct preamble *p, const struct wire_op *op)
+{
+	int root = slot_of(p, op->slot[0]);
+
+	return failed(p, sys_5(move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH), "move_mount", "/");
+}
+
+/* Adds what the kernel says about a failed filesystem context to the object. */
+static int filesystem_failed(struct preamble *p, int fs, long err, const char *syscall, const char *object)
+{
+	int ret = failed(p, err, syscall, object);
+	size_t n = str_len(p->object);
+
+	if (n + 4 < sizeof p->object) {
+		p->object[n++] = ' ';
+		long got = sys_3(read, fs, p->object + n, sizeof p->object - n - 1);
+		if (got > 0 && p->object[n + (size_t)got - 1] == '\n')
+			got--;
+		p->object[got > 0 ? n + (size_t)got : n - 1] = '\0';
+	}
+	sys_close(fs);
+	return ret;
+}
+
+int new_filesystem(struct preamble *p, const struct wire_op *op)
+{
+	const char *type = string_of(p, op->ref[0]), *source = string_of(p, op->ref[1]);
+	char **option = list_of(p, op->ref[2]);
+	long fs = sys_2(fsopen, type, FSOPEN_CLOEXEC), err;
+
+	if (fs < 0)
+		return failed(p, fs, "fsopen", type);
+	if (source && (err = sys_5(fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0)) < 0)
+		return filesystem_failed(p, (int)fs, err, "fsconfig", source);
+	for (; option && *option; option++) {
+		char *value = *option;
+		while (*value && *value != '=')
+			value++;
+		if (*value) {
+			*value = '\0';
+			err = sys_5(fsconfig, fs, FSCONFIG_SET_STRING, *option, value + 1, 0);
+			*value = '=';
+		} else {
+			err = sys_5(fsconfig, fs, FSCONFIG_SET_FLAG, *option, 0, 0);
+		}
+		if (err < 0)
+			return filesystem_failed(p, (int)fs, err, "fsconfig", *option);
+	}
+	if ((err = sys_5(fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0)) < 0)
+		return filesystem_failed(p, (int)fs, err, "fsconfig(FSCONFIG_CMD_CREATE)", "");
+	long fd = sys_3(fsmount, fs, FSMOUNT_CLOEXEC, op->num[0]);
+	if (fd < 0)
+		return filesystem_failed(p, (int)fs, fd, "fsmount", "");
+	sys_close((int)fs);
+	set_slot(p, op->slot[0], (int)fd);
+	return 0;
+}
+
+int set_mount_attributes(struct preamble *p, const struct wire_op *op)
+{
+	return failed(p,
+		      set_attributes(slot_of(p, op->slot[0]), op->num[0], op->num[1], op->num[2],
+				     op->flags & WIRE_FLAG_RECURSIVE),
+		      "mount_setattr", 0);
+}
+
+int attach(struct preamble *p, const struct wire_op *op)
+{
+	const char *path = string_of(p, op->ref[0]);
+	int source = slot_of(p, op->slot[0]), root = slot_of(p, op->slot[1]);
+	enum wire_create kind = (enum wire_create)op->num[0];
+
+	if (kind == WIRE_CREATE_LIKE_SOURCE) {
+		int type = type_of(source);
+		if (type < 0)
+			return failed(p, type, "statx", 0);
+		kind = type == 0040000 ? WIRE_CREATE_DIRECTORY : WIRE_CREATE_FILE;
+	}
+	int target = create_in_root(p, root, path, str_len(path), kind,
+				    kind == WIRE_CREATE_DIRECTORY ? 0755 : 0644, op->flags & WIRE_FLAG_NO_SYMLINKS);
+	if (target < 0)
+		return target;
+	int err = failed(p, attach_to(source, target), "move_mount", 0);
+	sys_close(target);
+	return err;
+}
+
+int remount(struct preamble *p, const struct wire_op *op)
+{
+	const char *path = string_of(p, op->ref[0]);
+	int fd = open_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), 0);
+
+	if (fd < 0)
+		return fd;
+	long err = set_attributes(fd, op->num[0], op->num[1], 0, op->flags & WIRE_FLAG_RECURSIVE);
+	sys_close(fd);
+	return failed(p, err, "mount_setattr", 0);
+}
+
+/*
+ * pivot_root(2) with both arguments the new root stacks the old one on top of it, from where it is
+ * detached. Made a slave first: otherwise, in a namespace with shared propagation, the detaching would
+ * reach the host.
+ */
+int pivot_into(struct preamble *p, const struct wire_op *op)
+{
+	long err = sys_1(fchdir, slot_of(p, op->slot[0]));
+	if (err < 0)
+		return failed(p, err, "fchdir", 0);
+	long old = sys_3(openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (old < 0)
+		return failed(p, old, "openat", "/");
+	if ((err = sys_2(pivot_root, ".", ".")) < 0)
+		return failed(p, err, "pivot_root", 0);
+	if ((err = set_attributes((int)old, 0, 0, 1u << 19 /* MS_SLAVE */, 1)) < 0)
+		return failed(p, err, "mount_setattr", "the old root");
+	if ((err = sys_1(fchdir, old)) < 0)
+		return failed(p, err, "fchdir", "the old root");
+	sys_close((int)old);
+	if ((err = sys_2(umount2, ".", DETACH)) < 0)
+		return failed(p, err, "umount2", "the old root");
+	return failed(p, sys_1(chdir, "/"), "chdir", "/");
+}
+
+/* AttachRoot has put the mount over the root already; what remains is to stand on it. */
+int move_root(struct preamble *p, const struct wire_op *op)
+{
+	return enter_root(p, op);
+}
+
+int enter_root(struct preamble *p, const struct wire_op *op)
+{
+	long err = sys_1(fchdir, slot_of(p, op->slot[0]));
+	if (err < 0)
+		return failed(p, err, "fchdir", 0);
+	if ((err = sys_1(chroot, ".")) < 0)
+		return failed(p, err, "chroot", 0);
+	return failed(p, sys_1(chdir, "/"), "chdir", "/");
+}
+
+/*
+ * Covers target with the mount in slot. The first use attaches the mount itself; later ones attach clones
+ * of it, which before Linux 6.15 can only be made of an attached mount.
+ */
+static int cover(struct preamble *p, int16_t slot, int target)
+{
+	int mount = slot_of(p, slot);
+	long err;
+
+	if (p->attached[slot]) {
+		long clone = sys_3(open_tree, mount, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+		if (clone < 0)
+			return failed(p, clone, "open_tree", 0);
+		err = attach_to((int)clone, target);
+		sys_close((int)clone);
+	} else {
+		err = attach_to(mount, target);
+		p->attached[slot] = 1;
+	}
+	return failed(p, err, "move_mount", 0);
+}
+
+int mask_path(struct preamble *p, const struct wire_op *op)
+{
+	const char *path = string_of(p, op->ref[0]);
+	int target = open_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), 0);
+
+	if (target == -ENOENT || target == -ENOTDIR)
+		return 0;
+	if (target < 0)
+		return target;
+	int err = cover(p, type_of(target) == 0040000 ? op->slot[2] : op->slot[1], target);
+	sys_close(target);
+	return err;
+}
+
+int readonly_path(struct preamble *p, const struct wire_op *op)
+{
+	const char *path = string_of(p, op->ref[0]);
+	int target = open_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), 0);
+
+	if (target == -ENOENT || target == -ENOTDIR)
+		return 0;
+	if (target < 0)
+		return target;
+	int err = 0;
+	long clone = sys_3(open_tree, target, "",
+			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (clone < 0) {
+		err = failed(p, clone, "open_tree", 0);
+	} else {
+		long ret = set_attributes((int)clone, MOUNT_ATTR_RDONLY, 0, 0, 1);
+		if (ret < 0)
+			err = failed(p, ret, "mount_setattr", 0);
+		else
+			err = failed(p, attach_to((int)clone, target), "move_mount", 0);
+		sys_close((int)clone);
+	}
+	sys_close(target);
+	return err;
+}

@@ -1,0 +1,75 @@
+/*
+ * The preamble's own declarations: its state, how an operation reports a failure, and who executes what.
+ */
+#ifndef BAILEY_PREAMBLE_H
+#define BAILEY_PREAMBLE_H
+
+#include "sys.h"
+#include "wire.h"
+
+/* argv[0] by which an execution of the binary is the preamble; argv[1] is the socket. */
+#define PREAMBLE_NAME "bailey-init"
+
+struct preamble {
+	int socket; /* to bailey; later to `bailey start` */
+	const struct wire_header *plan;
+	char *base; /* of the plan */
+	const struct wire_op *op; /* being executed */
+	/* Of a failure: the system call, and what it was given besides what the operation names. */
+	const char *syscall;
+	char object[512];
+	int slot[WIRE_MAX_SLOTS];
+	unsigned char attached[WIRE_MAX_SLOTS]; /* the mount in the slot is attached somewhere */
+};
+
+/* All operations return 0 or a negative errno, having named the system call through failed(). */
+typedef int operation(struct preamble *p, const struct wire_op *op);
+
+/* Notes the failing system call and its object (may be null) and returns err. */
+int failed(struct preamble *p, long err, const char *syscall, const char *object);
+
+static inline const char *string_of(const struct preamble *p, struct wire_ref r)
+{
+	return r.len ? p->base + r.off : 0;
+}
+
+/* A null-terminated array of the list's strings, in the plan's own memory; null for an absent list. */
+char **list_of(const struct preamble *p, struct wire_ref r);
+
+static inline int slot_of(const struct preamble *p, int16_t slot)
+{
+	return slot == WIRE_NO_SLOT ? -1 : p->slot[slot];
+}
+
+void set_slot(struct preamble *p, int16_t slot, int fd);
+
+/* message.c */
+void send_message(struct preamble *p, uint32_t type, int32_t value, const char *data, uint32_t len, int fd);
+int receive_message(struct preamble *p, struct wire_message *m, int *fds, uint32_t *nfds);
+int await_message(struct preamble *p, uint32_t type);
+__attribute__((noreturn)) void give_up(struct preamble *p, int err);
+
+/* paths.c: files below a root directory, whatever symbolic links lie there */
+int open_in_root(struct preamble *p, int root, const char *path, size_t len, int nosymlinks);
+int create_in_root(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind,
+		   unsigned mode, int nosymlinks);
+int open_parent(struct preamble *p, int root, const char *path, const char **base);
+int type_of(int fd);
+
+/* The operations, by file. */
+operation not_dumpable, join_namespace, join_container, join_cgroup, clone_init;		    /* join.c */
+operation become_root, unshare_namespaces, new_time_namespace, open_proc, loopback_up, set_hostname, /* own.c */
+	set_domainname, write_sysctl;
+operation set_propagation, attach_root, new_filesystem, set_mount_attributes, attach, remount, pivot_into,
+	move_root, enter_root, mask_path, readonly_path; /* mount.c */
+operation make_directory, make_device, make_symlink, open_console, attach_console, use_console; /* device.c */
+operation run_hook;						  /* hook.c */
+operation drop_bounding, set_ids, set_capabilities, set_no_new_privs, verify, join_keyring, set_exec_label,
+	load_seccomp; /* privilege.c */
+operation new_session, set_umask, change_directory, resolve_executable, await_start, close_descriptors,
+	execute; /* payload.c */
+
+/* preamble.c */
+__attribute__((noreturn)) void preamble_main(int socket);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * System calls without a C library. The preamble runs before libc has been initialised (no errno, no
+ * thread-local storage, no resolved string functions), which is what makes it start in a quarter of the
+ * time of a static C program.
+ *
+ * Every call returns the kernel's own result: a negative errno on failure.
+ */
+#ifndef BAILEY_SYS_H
+#define BAILEY_SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+
+/* GCC may call these for copies and initialisations of its own; libc's are not ready to be called. */
+#ifndef BAILEY_HOSTED
+void *memcpy(void *restrict, const void *restrict, size_t) __asm__("preamble_memcpy");
+void *memset(void *, int, size_t) __asm__("preamble_memset");
+void *memmove(void *, const void *, size_t) __asm__("preamble_memmove");
+int memcmp(const void *, const void *, size_t) __asm__("preamble_memcmp");
+#else
+#include <string.h>
+#endif
+
+#if defined(__x86_64__)
+static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long ret;
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+#elif defined(__aarch64__)
+static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
+{
+	register long x8 __asm__("x8") = n;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d;
+	register long x4 __asm__("x4") = e;
+	register long x5 __asm__("x5") = f;
+	__asm__ volatile("svc #0"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+			 : "memory");
+	return x0;
+}
+#else
+#error "the preamble knows x86_64 and aarch64"
+#endif
+
+#define SYS_ARG(x) ((long)(x))
+#define sys_0(n) sys6(SYS_##n, 0, 0, 0, 0, 0, 0)
+#define sys_1(n, a) sys6(SYS_##n, SYS_ARG(a), 0, 0, 0, 0, 0)
+#define sys_2(n, a, b) sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), 0, 0, 0, 0)
+#define sys_3(n, a, b, c) sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), 0, 0, 0)
+#define sys_4(n, a, b, c, d) sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), 0, 0)
+#define sys_5(n, a, b, c, d, e) sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), 0)
+#define sys_6(n, a, b, c, d, e, f) \
+	sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), SYS_ARG(f))
+
+static inline void sys_close(int fd)
+{
+	sys_1(close, fd);
+}
+
+static inline __attribute__((noreturn)) void sys_exit(int status)
+{
+	for (;;)
+		sys_1(exit_group, status);
+}
+
+static inline size_t str_len(const char *s)
+{
+	size_t n = 0;
+	while (s[n])
+		n++;
+	return n;
+}
+
+static inline int str_equal(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return *a == *b;
+}
+
+#endif
