@@ -57,7 +57,7 @@ func ParseResources(data []byte) (*specs.LinuxResources, error) {
 	return r, nil
 }
 
-// UnknownFields returns the JSON pointers of the fields in data, a config.json, that the specification does
+// UnknownFields returns the JSON pointers, printable, of the fields in data, a config.json, that the specification does
 // not have for Linux, in the order of the document: misspelt ones, above all. The sections of other
 // platforms are not among them. It decodes the document once more, so it is for commands that examine a
 // configuration and not for those that start a container.
@@ -68,7 +68,7 @@ func UnknownFields(data []byte) ([]string, error) {
 		switch p {
 		case "/windows", "/solaris", "/vm", "/zos", "/freebsd":
 		default:
-			pointers = append(pointers, string(p))
+			pointers = append(pointers, printable(string(p)))
 		}
 	}
 	if err := decode(d, new(specs.Spec), decodeSpec); err != nil {
@@ -126,9 +126,9 @@ func (d *decoder) name() string {
 
 func (d *decoder) origin(p jsontext.Pointer) string {
 	if d.what == "" || p == "" {
-		return d.what + string(p)
+		return d.what + printable(string(p))
 	}
-	return d.what + " " + string(p)
+	return d.what + " " + printable(string(p))
 }
 
 // broken records err, which the tokenizer returned.

@@ -147,6 +147,8 @@ func TestParseRefuses(t *testing.T) {
 		{"NaN", `{"process":{"oomScoreAdj":NaN}}`, "/process/oomScoreAdj"},
 		{"weight of 17 bits", `{"linux":{"resources":{"blockIO":{"weight":65536}}}}`, "/linux/resources/blockIO/weight"},
 		{"slash in a name", `{"annotations":{"a/b~c":1}}`, "/annotations/a~1b~0c"},
+		{"line break in a name", `{"annotations":{"a\nb":1}}`, `/annotations/a\nb`},
+		{"escape sequence in a name", `{"\u001b[2J":{"x":1,"x":2}}`, `/\x1b[2J/x`},
 		{"list below a table", `{"linux":{"timeOffsets":{"boottime":[]}}}`, "/linux/timeOffsets/boottime"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -240,8 +242,10 @@ func TestLoad(t *testing.T) {
 	}
 	for _, p := range []string{dir, name("fifo"), name("large"), "/dev/zero"} {
 		_, err := Load(p)
-		checkFault(t, err, p)
+		checkFault(t, err, "")
 	}
+	_, err := Load("/a\nb")
+	checkFault(t, err, "")
 	// procfs reports a size of zero for its files; this one is not JSON, but it must be read.
 	if _, err := Load("/proc/self/status"); err == nil || !strings.Contains(err.Error(), "decode") {
 		t.Errorf("file without a size: %v", err)

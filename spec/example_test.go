@@ -104,6 +104,9 @@ func TestExampleLikeRunc(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if err := Validate(theirs); err != nil {
+				t.Errorf("what runc writes is refused: %v", err)
+			}
 			ours := c.ours(theirs)
 			for _, s := range []*specs.Spec{ours, theirs} {
 				// The differences that are meant: the name, the version, the cgroup namespace; and runc before

@@ -36,22 +36,23 @@ func LoadProcess(path string) (*specs.Process, error) {
 
 // readFile returns the content of the regular file at path.
 func readFile(path string) ([]byte, error) {
+	name := printable(path)
 	// Without O_NONBLOCK the open of a FIFO would hang until somebody writes to it. The flag has no
 	// effect on the regular files that are accepted.
 	fd, err := openRetry(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK)
 	if err != nil {
-		return nil, &fault.Error{Step: "open " + path, Origin: path, Syscall: "open", Err: err}
+		return nil, &fault.Error{Step: "read " + name, Syscall: "open", Err: err}
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, &fault.Error{Step: "examine " + path, Origin: path, Syscall: "fstat", Err: err}
+		return nil, &fault.Error{Step: "read " + name, Syscall: "fstat", Err: err}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, fault.New("read "+path+": it is not a regular file", path)
+		return nil, fault.New("read "+name+": it is not a regular file", "")
 	}
 	if st.Size > MaxSize {
-		return nil, tooLarge(path, st.Size)
+		return nil, tooLarge(name, st.Size)
 	}
 	// One byte more than fstat said shows a file that grew, or one (in procfs) that has no size.
 	data := make([]byte, 0, max(st.Size+1, 4096))
@@ -61,14 +62,14 @@ func readFile(path string) ([]byte, error) {
 			continue
 		}
 		if err != nil {
-			return nil, &fault.Error{Step: "read " + path, Origin: path, Syscall: "read", Err: err}
+			return nil, &fault.Error{Step: "read " + name, Syscall: "read", Err: err}
 		}
 		if n <= 0 {
 			return data, nil
 		}
 		data = data[:len(data)+n]
 		if len(data) > MaxSize {
-			return nil, tooLarge(path, int64(len(data)))
+			return nil, tooLarge(name, int64(len(data)))
 		}
 		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]
@@ -87,5 +88,5 @@ func openRetry(path string, flags int) (int, error) {
 }
 
 func tooLarge(name string, size int64) error {
-	return fault.New(fmt.Sprintf("%s has %d bytes, at most %d are allowed", name, size, MaxSize), name)
+	return fault.New(fmt.Sprintf("%s has %d bytes, at most %d are allowed", name, size, MaxSize), "")
 }

@@ -56,7 +56,7 @@ func bad(origin, format string, args ...any) error {
 	return fault.New(fmt.Sprintf(format, args...), origin)
 }
 
-// at returns the JSON pointer (RFC 6901) of the given object names and list indices.
+// at returns the JSON pointer (RFC 6901) of the given object names and list indices, printable.
 func at(parts ...any) string {
 	var b strings.Builder
 	for _, p := range parts {
@@ -68,7 +68,17 @@ func at(parts ...any) string {
 			b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(p))
 		}
 	}
-	return b.String()
+	return printable(b.String())
+}
+
+// printable returns s with escapes in place of its line breaks and other control characters. The names in a
+// config.json are free, and an error must stay one line whatever they are.
+func printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) < 0 {
+		return s
+	}
+	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
 }
 
 // noNUL refuses a string that the kernel would see cut short. The pointer is built only for an error.

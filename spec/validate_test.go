@@ -206,6 +206,7 @@ var refused = []struct{ patch, origin string }{
 	{linux(`"sysctl":{"kernel.hostname":"x"}`), "/linux/sysctl/kernel.hostname"},
 	{linux(`"sysctl":{"vm.swappiness":"1"}`), "/linux/sysctl/vm.swappiness"},
 	{linux(`"sysctl":{"fs.mqueue":"1"}`), "/linux/sysctl/fs.mqueue"},
+	{linux(`"sysctl":{"a\nbailey: ok":"1"}`), `/linux/sysctl/a\nbailey: ok`},
 	{linux(`"sysctl":{"net.core.somaxconn":"1\u0000"}`), "/linux/sysctl/net.core.somaxconn"},
 	{linux(`"namespaces":[{"type":"uts"}],"sysctl":{"net.core.somaxconn":"1"}`), "/linux/sysctl/net.core.somaxconn"},
 	{linux(`"namespaces":[{"type":"uts"}],"sysctl":{"kernel.msgmax":"1"}`), "/linux/sysctl/kernel.msgmax"},
