@@ -66,7 +66,7 @@ static int listen_to_hook(int fd, int pidfd, int64_t deadline, char *text, size_
 			return (int)n;
 		if (poll[0].revents) {
 			if (*len == room) { /* keep the newer half */
-				memcpy(text, text + room / 2, room - room / 2);
+				memmove(text, text + room / 2, room - room / 2);
 				*len = room - room / 2;
 			}
 			long got = sys_3(read, fd, text + *len, room - *len);

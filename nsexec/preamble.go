@@ -1,7 +1,7 @@
 package nsexec
 
 /*
-#cgo CFLAGS: -O2 -Wall -Wextra -Werror -ffreestanding -fno-stack-protector
+#cgo CFLAGS: -O2 -Wall -Wextra -Werror -fno-stack-protector
 #cgo LDFLAGS: -Wl,-e,baileyentry
 #include "entry.h"
 #include "wire.h"

@@ -12,8 +12,15 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
-/* GCC may call these for copies and initialisations of its own; libc's are not ready to be called. */
+/*
+ * GCC may call these for copies and initialisations of its own; libc's are not ready to be called. It must
+ * not see a call of strlen and the like in our loops either. (-ffreestanding would say it in one word, but
+ * is not among the flags that cgo accepts.)
+ */
 #ifndef BAILEY_HOSTED
+#ifndef __clang__
+#pragma GCC optimize("no-tree-loop-distribute-patterns")
+#endif
 void *memcpy(void *restrict, const void *restrict, size_t) __asm__("preamble_memcpy");
 void *memset(void *, int, size_t) __asm__("preamble_memset");
 void *memmove(void *, const void *, size_t) __asm__("preamble_memmove");
