@@ -61,11 +61,11 @@ func (m *Manager) apply(list []setting) error {
 func put(d dir, s setting) (call string, err error) {
 	value := s.value
 	if s.keepQuota {
-		now, err := d.read(s.file)
+		now, err := d.value(s.file)
 		if err != nil {
 			return "read", err
 		}
-		quota, _, _ := strings.Cut(strings.TrimSpace(now), " ")
+		quota, _, _ := strings.Cut(now, " ")
 		value = quota + " " + value
 	}
 	call, err = d.write(s.file, value)
@@ -135,7 +135,7 @@ func (m *Manager) noController(s setting) error {
 
 // controllersOf returns the controllers that are available in a v2 cgroup.
 func controllersOf(d dir) []string {
-	text, err := d.read("cgroup.controllers")
+	text, err := d.value("cgroup.controllers")
 	if err != nil {
 		return nil
 	}

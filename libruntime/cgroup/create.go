@@ -2,7 +2,7 @@ package cgroup
 
 import (
 	"path"
-	"strings"
+	"slices"
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"golang.org/x/sys/unix"
@@ -69,23 +69,27 @@ func (m *Manager) makeOne(h *hierarchy) (made []string, err error) {
 	if err != nil {
 		return made, err
 	}
+	controlled := h.v2() && m.mode == V2
+	isNew, cpuset := len(made) > 0, h.has("cpuset")
+	if isNew && !controlled && !cpuset {
+		return made, nil
+	}
 	d, err := openDir(h.path)
 	if err != nil {
 		return made, err
 	}
 	defer d.close()
-	if len(made) == 0 {
+	if !isNew {
 		if err := checkUnused(d, h); err != nil {
 			return nil, err
 		}
 	}
-	if h.v2() && m.mode == V2 {
-		return made, m.prepareV2(h, d)
+	if controlled {
+		err = m.prepareV2(h, d)
+	} else if cpuset {
+		err = fillCpuset(h.mount, d, isNew)
 	}
-	if h.has("cpuset") {
-		return made, fillCpuset(h.mount, d)
-	}
-	return made, nil
+	return made, err
 }
 
 // makeDirs makes the directory p below mount together with missing parents.
@@ -135,11 +139,11 @@ func checkUnused(d dir, h *hierarchy) error {
 	}
 	frozen := false
 	if h.v2() {
-		text, _ := d.read("cgroup.freeze")
-		frozen = text == "1\n"
+		state, _ := d.value("cgroup.freeze")
+		frozen = state == "1"
 	} else if h.has("freezer") {
-		text, _ := d.read("freezer.state")
-		frozen = text != "" && text != "THAWED\n"
+		state, _ := d.value("freezer.state")
+		frozen = state != "" && state != "THAWED"
 	}
 	if frozen {
 		return refuse(ErrFrozen, "thaw the cgroup (or the one above it), or remove it")
@@ -147,31 +151,40 @@ func checkUnused(d dir, h *hierarchy) error {
 	return nil
 }
 
-// fillCpuset gives a new v1 cpuset the CPUs and memory nodes of its parent: it begins with none, and
-// no process can join it then. Parents in the same state are filled first.
-func fillCpuset(mount string, d dir) error {
-	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
-		if _, err := cpusetValue(mount, d, name); err != nil {
+// fillCpuset gives a v1 cpuset without CPUs and memory nodes, as every new one is, those of its parent:
+// no process can join it before. Parents in the same state are filled first.
+func fillCpuset(mount string, d dir, isNew bool) error {
+	if len(d.path) <= len(mount) {
+		return nil // the root has all
+	}
+	names := []string{"cpuset.cpus", "cpuset.mems"}
+	if !isNew {
+		names = slices.DeleteFunc(names, func(name string) bool {
+			value, err := d.value(name)
+			return err != nil || value != ""
+		})
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	up, err := openDir(path.Dir(d.path))
+	if err != nil {
+		return err
+	}
+	defer up.close()
+	for _, name := range names {
+		value, err := up.value(name)
+		if err == nil && value == "" {
+			if err = fillCpuset(mount, up, false); err == nil {
+				value, err = up.value(name)
+			}
+		}
+		if err == nil {
+			_, err = d.write(name, value)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// cpusetValue returns a cpuset's value, taking it over from the parent where it is empty.
-func cpusetValue(mount string, d dir, name string) (string, error) {
-	value, err := d.read(name)
-	if err != nil || strings.TrimSpace(value) != "" || len(d.path) <= len(mount) {
-		return value, err
-	}
-	up, err := openDir(path.Dir(d.path))
-	if err != nil {
-		return "", err
-	}
-	defer up.close()
-	if value, err = cpusetValue(mount, up, name); err != nil {
-		return "", err
-	}
-	_, err = d.write(name, value)
-	return value, err
 }

@@ -30,8 +30,8 @@ func (m *Manager) prepareV2(h *hierarchy, d dir) error {
 	}
 	// Below a threaded cgroup, or one that has both processes and controllers, a new cgroup is
 	// "domain invalid": nothing can join it. Threaded controllers can be used there all the same.
-	kind, err := d.read("cgroup.type")
-	if err != nil || !strings.HasPrefix(kind, "domain invalid") {
+	kind, err := d.value("cgroup.type")
+	if err != nil || kind != "domain invalid" {
 		return nil
 	}
 	if f := needsDomain(m); f != "" {
@@ -53,7 +53,7 @@ func enable(p string, controllers []string) {
 	}
 	defer d.close()
 	const file = "cgroup.subtree_control"
-	now, err := d.read(file)
+	now, err := d.value(file)
 	if err != nil {
 		return
 	}

@@ -1,7 +1,7 @@
 package cgroup
 
 import (
-	"syscall"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,25 +16,34 @@ type dir struct {
 // openDir opens a directory that must lie on a cgroup file system. Symbolic links are refused: there
 // are none inside a cgroup file system, so one can only mean that the path leads elsewhere.
 func openDir(path string) (dir, error) {
+	fd, err := openOn(path, unix.O_PATH|unix.O_DIRECTORY)
+	return dir{fd, path}, err
+}
+
+// openOn opens a file or directory by its absolute path, as [openDir] does. Where only one file of a
+// cgroup is wanted, this saves opening the directory. The descriptor is -1 in case of an error.
+func openOn(path string, flags int) (int, error) {
 	how := unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Flags:   uint64(flags) | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	}
 	fd, err := retryFD(func() (int, error) { return unix.Openat2(unix.AT_FDCWD, path, &how) })
 	if err != nil {
-		return dir{fd: -1}, err
+		return -1, err
 	}
-	if !onCgroupFS(fd) {
+	var st unix.Statfs_t
+	if err = unix.Fstatfs(fd, &st); err == nil && !isCgroupFS(&st) {
+		err = unix.EXDEV
+	}
+	if err != nil {
 		unix.Close(fd)
-		return dir{fd: -1}, unix.EXDEV
+		return -1, err
 	}
-	return dir{fd, path}, nil
+	return fd, nil
 }
 
-func onCgroupFS(fd int) bool {
-	var st unix.Statfs_t
-	err := unix.Fstatfs(fd, &st)
-	return err == nil && (st.Type == unix.CGROUP_SUPER_MAGIC || st.Type == unix.CGROUP2_SUPER_MAGIC)
+func isCgroupFS(st *unix.Statfs_t) bool {
+	return st.Type == unix.CGROUP_SUPER_MAGIC || st.Type == unix.CGROUP2_SUPER_MAGIC
 }
 
 func (d dir) close() {
@@ -69,6 +78,27 @@ func (d dir) write(name, value string) (failed string, err error) {
 			return "write", unix.EIO
 		}
 		return "", nil
+	}
+}
+
+// value returns the contents of a control file that has a short, single value or list of values: the
+// kernel gives it in one piece, without the trailing newline here.
+func (d dir) value(name string) (string, error) {
+	fd, err := d.open(name, unix.O_RDONLY)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	var buf [4096]byte
+	for {
+		n, err := unix.Read(fd, buf[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return strings.TrimSuffix(string(buf[:n]), "\n"), nil
 	}
 }
 
@@ -112,6 +142,7 @@ func readFile(path string) (string, error) {
 	return readAll(fd)
 }
 
+// retryFD repeats an open that a signal interrupted.
 func retryFD(open func() (int, error)) (int, error) {
 	for {
 		fd, err := open()
@@ -128,10 +159,4 @@ func gone(err error) bool { return err == unix.ENOENT || err == unix.ENODEV }
 // denied reports whether err is a lack of permission in the widest sense.
 func denied(err error) bool {
 	return err == unix.EACCES || err == unix.EPERM || err == unix.EROFS
-}
-
-// errno returns err as an errno, or 0.
-func errno(err error) syscall.Errno {
-	e, _ := err.(syscall.Errno)
-	return e
 }

@@ -31,7 +31,7 @@ func (m *Manager) Freeze() error {
 		return err
 	}
 	defer d.close()
-	if err := freeze(h, d); err != nil {
+	if err := freeze(h, d, time.Now().Add(freezeTimeout)); err != nil {
 		_ = thaw(h, d)
 		return &fault.Error{Step: "freeze the container", Object: h.path, Err: err}
 	}
@@ -65,7 +65,7 @@ func (m *Manager) State() (FreezeState, error) {
 	d, err := openDir(h.path)
 	var text string
 	if err == nil {
-		text, err = d.read(file)
+		text, err = d.value(file)
 		d.close()
 	}
 	switch {
@@ -73,7 +73,7 @@ func (m *Manager) State() (FreezeState, error) {
 		return Unknown, nil
 	case err != nil:
 		return Unknown, &fault.Error{Step: "read the freezer's state", Object: h.path, Syscall: "read", Err: err}
-	case text == "1\n":
+	case text == "1":
 		return Frozen, nil
 	}
 	return Thawed, nil
@@ -93,8 +93,8 @@ func (m *Manager) freezer(step string) (*hierarchy, dir, error) {
 	return h, d, nil
 }
 
-func freeze(h *hierarchy, d dir) error {
-	deadline := time.Now().Add(freezeTimeout)
+// freeze returns ETIMEDOUT when not all tasks have stopped at the deadline; it does not thaw then.
+func freeze(h *hierarchy, d dir, deadline time.Time) error {
 	if h.v2() {
 		if _, err := d.write("cgroup.freeze", "1"); err != nil {
 			return err
@@ -107,8 +107,8 @@ func freeze(h *hierarchy, d dir) error {
 		if _, err := d.write("freezer.state", "FROZEN"); err != nil {
 			return err
 		}
-		text, err := d.read("freezer.state")
-		if err != nil || text == "FROZEN\n" {
+		text, err := d.value("freezer.state")
+		if err != nil || text == "FROZEN" {
 			return err
 		}
 		if time.Now().After(deadline) {

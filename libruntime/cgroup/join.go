@@ -39,26 +39,25 @@ func (m *Manager) joinFiles(paths []string) (v2dir *os.File, v1tasks []*os.File,
 		if paths != nil {
 			p = paths[i]
 		}
-		d, err := openDir(p)
-		if err == nil && h.v2() {
-			v2dir = os.NewFile(uintptr(d.fd), p)
-			continue
+		flags := unix.O_PATH | unix.O_DIRECTORY
+		if !h.v2() {
+			p, flags = p+"/tasks", unix.O_WRONLY
 		}
-		fd := -1
-		if err == nil {
-			fd, err = d.open("tasks", unix.O_WRONLY)
-			d.close()
-		}
-		if err != nil {
+		fd, err := openOn(p, flags)
+		switch {
+		case err != nil:
 			if v2dir != nil {
 				v2dir.Close()
 			}
 			for _, f := range v1tasks {
 				f.Close()
 			}
-			return nil, nil, &fault.Error{Step: "open the container's cgroup", Object: p, Syscall: "open", Err: err}
+			return nil, nil, &fault.Error{Step: "open the container's cgroup", Object: p, Syscall: "openat2", Err: err}
+		case h.v2():
+			v2dir = os.NewFile(uintptr(fd), p)
+		default:
+			v1tasks = append(v1tasks, os.NewFile(uintptr(fd), p))
 		}
-		v1tasks = append(v1tasks, os.NewFile(uintptr(fd), p+"/tasks"))
 	}
 	return v2dir, v1tasks, nil
 }

@@ -11,6 +11,9 @@ import (
 // killTimeout bounds the wait for killed processes to end.
 const killTimeout = 10 * time.Second
 
+// killFreezeTimeout bounds the attempt to freeze before the kill, which only makes it quicker.
+const killFreezeTimeout = 500 * time.Millisecond
+
 // Kill kills every process in the container's cgroup and its sub-cgroups and waits until they have
 // ended; their parents still have to reap them. A cgroup that does not exist is no error, nor is a
 // frozen one an obstacle.
@@ -70,7 +73,7 @@ func (m *Manager) killFrozen(d dir) error {
 		return nil // the passes without a freezer do it
 	}
 	defer fd.close()
-	frozen := freeze(fh, fd)
+	frozen := freeze(fh, fd, time.Now().Add(killFreezeTimeout))
 	_, err = killAll(d)
 	// Sub-cgroups that the container made and froze itself have to be thawed as well.
 	thawErr := walk(fd, func(sub dir) error { return thaw(fh, sub) })

@@ -224,7 +224,7 @@ func mountOf(p string) string {
 	for up := path.Dir(p); ; up = path.Dir(up) {
 		var st unix.Statfs_t
 		switch err := unix.Statfs(up, &st); {
-		case err == nil && (st.Type == unix.CGROUP_SUPER_MAGIC || st.Type == unix.CGROUP2_SUPER_MAGIC):
+		case err == nil && isCgroupFS(&st):
 			mount = up
 		case err == nil || up == "/":
 			return mount

@@ -1,8 +1,6 @@
 package cgroup
 
 import (
-	"strings"
-
 	"strconv"
 
 	"github.com/bailey-oci/bailey/internal/fault"
@@ -47,13 +45,13 @@ func (m *Manager) checkUsage(mem *specs.LinuxMemory) error {
 		return &fault.Error{Step: "open the container's cgroup", Object: m.hs[0].path, Syscall: "openat2", Err: err}
 	}
 	defer d.close()
-	text, err := d.read("memory.current")
+	text, err := d.value("memory.current")
 	if err == unix.ENOENT {
 		return nil // without a memory controller the limit itself fails, and says so
 	}
 	var usage uint64
 	if err == nil {
-		usage, err = strconv.ParseUint(strings.TrimSpace(text), 10, 64)
+		usage, err = strconv.ParseUint(text, 10, 64)
 	}
 	if err != nil {
 		return &fault.Error{Step: "read the memory in use", Origin: resOrigin + "/memory/checkBeforeUpdate", Object: "memory.current", Err: err}
