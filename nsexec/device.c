@@ -59,8 +59,7 @@ int make_device(struct preamble *p, const struct wire_op *op)
 	else
 		ret = failed(p, err, "mknodat", 0);
 	if (!ret && !err && (op->num[2] || op->num[3]))
-		ret = failed(p, sys_5(fchownat, dir, base, op->num[2], op->num[3], AT_SYMLINK_NOFOLLOW),
-			     "fchownat", 0);
+		ret = failed(p, sys_5(fchownat, dir, base, op->num[2], op->num[3], AT_SYMLINK_NOFOLLOW), "fchownat", 0);
 	sys_close(dir);
 	return ret;
 }
@@ -109,18 +108,16 @@ int open_console(struct preamble *p, const struct wire_op *op)
 int attach_console(struct preamble *p, const struct wire_op *op)
 {
 	const char *path = string_of(p, op->ref[0]);
-	long clone = sys_3(open_tree, slot_of(p, op->slot[0]), "",
-			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	long clone = sys_3(open_tree, slot_of(p, op->slot[0]), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 
 	if (clone < 0)
 		return failed(p, clone, "open_tree", "the terminal");
 	int target = create_in_root(p, slot_of(p, op->slot[1]), path, str_len(path), WIRE_CREATE_FILE, 0644, 0);
 	int err = target;
 	if (target >= 0) {
-		err = failed(p,
-			     sys_5(move_mount, clone, "", target, "",
-				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
-			     "move_mount", 0);
+		err = failed(
+		    p, sys_5(move_mount, clone, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
+		    "move_mount", 0);
 		sys_close(target);
 	}
 	sys_close((int)clone);

@@ -5,9 +5,9 @@
 #define BAILEY_ENTRY_H
 
 struct preamble_process {
-	int pid;	/* or 0 */
-	int socket;	/* bailey's end, close-on-exec */
-	int error;	/* errno, or 0 */
+	int pid;	  /* or 0 */
+	int socket;	  /* bailey's end, close-on-exec */
+	int error;	  /* errno, or 0 */
 	const char *step; /* that failed */
 };
 

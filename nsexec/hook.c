@@ -84,8 +84,7 @@ int run_hook(struct preamble *p, const struct wire_op *op)
 {
 	const char *path = string_of(p, op->ref[0]);
 	int pipe[2], pidfd = -1;
-	struct clone_args args = {
-		.flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD};
+	struct clone_args args = {.flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD};
 	long err = sys_2(pipe2, pipe, O_CLOEXEC);
 
 	if (err < 0)

@@ -22,7 +22,7 @@ void send_message(struct preamble *p, uint32_t type, int32_t value, const char *
 
 	if (fd >= 0) {
 		c.header = (struct cmsghdr){
-			.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+		    .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
 		*(int *)(void *)CMSG_DATA(&c.header) = fd;
 		h.msg_control = &c;
 		h.msg_controllen = CMSG_SPACE(sizeof fd);
@@ -50,7 +50,10 @@ int receive_message(struct preamble *p, struct wire_message *m, int *fds, uint32
 		return (int)n;
 
 	uint32_t count = 0;
-	for (struct cmsghdr *k = CMSG_FIRSTHDR(&h); k; k = (h.msg_controllen - ((char *)k - (char *)&c) > CMSG_ALIGN(k->cmsg_len) + sizeof *k) ? (void *)((char *)k + CMSG_ALIGN(k->cmsg_len)) : 0) {
+	for (struct cmsghdr *k = CMSG_FIRSTHDR(&h); k;
+	     k = (h.msg_controllen - ((char *)k - (char *)&c) > CMSG_ALIGN(k->cmsg_len) + sizeof *k)
+		     ? (void *)((char *)k + CMSG_ALIGN(k->cmsg_len))
+		     : 0) {
 		if (k->cmsg_level != SOL_SOCKET || k->cmsg_type != SCM_RIGHTS)
 			continue;
 		uint32_t here = (uint32_t)((k->cmsg_len - CMSG_LEN(0)) / sizeof(int));

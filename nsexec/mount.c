@@ -62,14 +62,13 @@ static int filesystem_failed(struct preamble *p, int fs, long err, const char *s
 int new_filesystem(struct preamble *p, const struct wire_op *op)
 {
 	const char *type = string_of(p, op->ref[0]), *source = string_of(p, op->ref[1]);
-	char **option = list_of(p, op->ref[2]);
 	long fs = sys_2(fsopen, type, FSOPEN_CLOEXEC), err;
 
 	if (fs < 0)
 		return failed(p, fs, "fsopen", type);
-	if (source && (err = sys_5(fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0)) < 0)
+	if (op->ref[1].len && (err = sys_5(fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0)) < 0)
 		return filesystem_failed(p, (int)fs, err, "fsconfig", source);
-	for (; option && *option; option++) {
+	for (char **option = op->ref[2].len ? list_of(p, op->ref[2]) : 0; option && *option; option++) {
 		char *value = *option;
 		while (*value && *value != '=')
 			value++;
@@ -113,8 +112,8 @@ int attach(struct preamble *p, const struct wire_op *op)
 			return failed(p, type, "statx", 0);
 		kind = type == 0040000 ? WIRE_CREATE_DIRECTORY : WIRE_CREATE_FILE;
 	}
-	int target = create_in_root(p, root, path, str_len(path), kind,
-				    kind == WIRE_CREATE_DIRECTORY ? 0755 : 0644, op->flags & WIRE_FLAG_NO_SYMLINKS);
+	int target = create_in_root(p, root, path, str_len(path), kind, kind == WIRE_CREATE_DIRECTORY ? 0755 : 0644,
+				    op->flags & WIRE_FLAG_NO_SYMLINKS);
 	if (target < 0)
 		return target;
 	int err = failed(p, attach_to(source, target), "move_mount", 0);
@@ -221,8 +220,7 @@ int readonly_path(struct preamble *p, const struct wire_op *op)
 	if (target < 0)
 		return target;
 	int err = 0;
-	long clone = sys_3(open_tree, target, "",
-			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	long clone = sys_3(open_tree, target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	if (clone < 0) {
 		err = failed(p, clone, "open_tree", 0);
 	} else {

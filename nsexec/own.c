@@ -55,9 +55,9 @@ int open_proc(struct preamble *p, const struct wire_op *op)
 /* Opens a file of our own procfs. No part of the path may be a link or lie on another mount. */
 static int open_proc_file(struct preamble *p, int proc, const char *path, int flags)
 {
-	struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
+	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
+			       .resolve =
+				   RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
 
 	return failed(p, sys_4(openat2, proc, path, &how, sizeof how), "openat2", path);
 }

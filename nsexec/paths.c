@@ -12,7 +12,7 @@
 #include <linux/openat2.h>
 #include <linux/stat.h>
 
-#define MAX_PATH 4096
+#define MAX_PATH  4096
 #define MAX_DEPTH 40 /* of symbolic links and missing directories, as the kernel's own limit on links */
 
 int type_of(int fd)
@@ -27,9 +27,9 @@ int type_of(int fd)
 int open_in_root(struct preamble *p, int root, const char *path, size_t len, int nosymlinks)
 {
 	char copy[MAX_PATH];
-	struct open_how how = {
-		.flags = O_PATH | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (nosymlinks ? RESOLVE_NO_SYMLINKS : 0)};
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
+			       .resolve =
+				   RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (nosymlinks ? RESOLVE_NO_SYMLINKS : 0)};
 	long fd;
 
 	while (len && *path == '/')
@@ -69,13 +69,13 @@ static int split(const char *path, size_t len, size_t *parent, char base[256])
 	return 0;
 }
 
-static int create(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind,
-		  unsigned mode, int nosymlinks, int depth);
+static int create(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind, unsigned mode,
+		  int nosymlinks, int depth);
 
 /* What a symbolic link to nothing points to is what gets made, as open(O_CREAT) does it. */
-static __attribute__((noinline)) int create_behind_link(struct preamble *p, int root, const char *path,
-							size_t parent, int dir, const char *base,
-							enum wire_create kind, unsigned mode, int depth)
+static __attribute__((noinline)) int create_behind_link(struct preamble *p, int root, const char *path, size_t parent,
+							int dir, const char *base, enum wire_create kind, unsigned mode,
+							int depth)
 {
 	char target[MAX_PATH];
 	long n = sys_4(readlinkat, dir, base, target, sizeof target);
@@ -96,8 +96,8 @@ static __attribute__((noinline)) int create_behind_link(struct preamble *p, int 
 	return create(p, root, target, (size_t)n, kind, mode, 0, depth + 1);
 }
 
-static int create(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind,
-		  unsigned mode, int nosymlinks, int depth)
+static int create(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind, unsigned mode,
+		  int nosymlinks, int depth)
 {
 	char base[256];
 	size_t parent;
@@ -147,8 +147,8 @@ static int create(struct preamble *p, int root, const char *path, size_t len, en
  * Opens path[0..len) below root with O_PATH; what is missing of it is made, as kind says, parents as
  * directories of mode 0755.
  */
-int create_in_root(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind,
-		   unsigned mode, int nosymlinks)
+int create_in_root(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind, unsigned mode,
+		   int nosymlinks)
 {
 	return create(p, root, path, len, kind, mode, nosymlinks, 0);
 }

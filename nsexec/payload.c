@@ -37,7 +37,8 @@ int change_directory(struct preamble *p, const struct wire_op *op)
 	long err = sys_1(chdir, path);
 
 	if (err == -ENOENT && op->flags & WIRE_FLAG_CREATE && op->slot[0] != WIRE_NO_SLOT) {
-		int fd = create_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), WIRE_CREATE_DIRECTORY, 0755, 0);
+		int fd =
+		    create_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), WIRE_CREATE_DIRECTORY, 0755, 0);
 		if (fd < 0)
 			return fd;
 		sys_close(fd);

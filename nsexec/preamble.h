@@ -13,7 +13,7 @@
 struct preamble {
 	int socket; /* to bailey; later to `bailey start` */
 	const struct wire_header *plan;
-	char *base; /* of the plan */
+	char *base;		  /* of the plan */
 	const struct wire_op *op; /* being executed */
 	/* Of a failure: the system call, and what it was given besides what the operation names. */
 	const char *syscall;
@@ -28,12 +28,13 @@ typedef int operation(struct preamble *p, const struct wire_op *op);
 /* Notes the failing system call and its object (may be null) and returns err. */
 int failed(struct preamble *p, long err, const char *syscall, const char *object);
 
+/* A piece that validation has made sure of. */
 static inline const char *string_of(const struct preamble *p, struct wire_ref r)
 {
-	return r.len ? p->base + r.off : 0;
+	return p->base + r.off;
 }
 
-/* A null-terminated array of the list's strings, in the plan's own memory; null for an absent list. */
+/* A null-terminated array of the list's strings, in the plan's own memory. */
 char **list_of(const struct preamble *p, struct wire_ref r);
 
 static inline int slot_of(const struct preamble *p, int16_t slot)
@@ -51,23 +52,23 @@ __attribute__((noreturn)) void give_up(struct preamble *p, int err);
 
 /* paths.c: files below a root directory, whatever symbolic links lie there */
 int open_in_root(struct preamble *p, int root, const char *path, size_t len, int nosymlinks);
-int create_in_root(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind,
-		   unsigned mode, int nosymlinks);
+int create_in_root(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind, unsigned mode,
+		   int nosymlinks);
 int open_parent(struct preamble *p, int root, const char *path, const char **base);
 int type_of(int fd);
 
 /* The operations, by file. */
-operation not_dumpable, join_namespace, join_container, join_cgroup, clone_init;		    /* join.c */
+operation not_dumpable, join_namespace, join_container, join_cgroup, clone_init;		     /* join.c */
 operation become_root, unshare_namespaces, new_time_namespace, open_proc, loopback_up, set_hostname, /* own.c */
-	set_domainname, write_sysctl;
-operation set_propagation, attach_root, new_filesystem, set_mount_attributes, attach, remount, pivot_into,
-	move_root, enter_root, mask_path, readonly_path; /* mount.c */
+    set_domainname, write_sysctl;
+operation set_propagation, attach_root, new_filesystem, set_mount_attributes, attach, remount, pivot_into, move_root,
+    enter_root, mask_path, readonly_path;							/* mount.c */
 operation make_directory, make_device, make_symlink, open_console, attach_console, use_console; /* device.c */
-operation run_hook;						  /* hook.c */
+operation run_hook;										/* hook.c */
 operation drop_bounding, set_ids, set_capabilities, set_no_new_privs, verify, join_keyring, set_exec_label,
-	load_seccomp; /* privilege.c */
+    load_seccomp; /* privilege.c */
 operation new_session, set_umask, change_directory, resolve_executable, await_start, close_descriptors,
-	execute; /* payload.c */
+    execute; /* payload.c */
 
 /* preamble.c */
 __attribute__((noreturn)) void preamble_main(int socket);

@@ -52,25 +52,21 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 	register long x3 __asm__("x3") = d;
 	register long x4 __asm__("x4") = e;
 	register long x5 __asm__("x5") = f;
-	__asm__ volatile("svc #0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory");
+	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
 	return x0;
 }
 #else
 #error "the preamble knows x86_64 and aarch64"
 #endif
 
-#define SYS_ARG(x) ((long)(x))
-#define sys_0(n) sys6(SYS_##n, 0, 0, 0, 0, 0, 0)
-#define sys_1(n, a) sys6(SYS_##n, SYS_ARG(a), 0, 0, 0, 0, 0)
-#define sys_2(n, a, b) sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), 0, 0, 0, 0)
-#define sys_3(n, a, b, c) sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), 0, 0, 0)
-#define sys_4(n, a, b, c, d) sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), 0, 0)
-#define sys_5(n, a, b, c, d, e) sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), 0)
-#define sys_6(n, a, b, c, d, e, f) \
-	sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), SYS_ARG(f))
+#define SYS_ARG(x)		   ((long)(x))
+#define sys_0(n)		   sys6(SYS_##n, 0, 0, 0, 0, 0, 0)
+#define sys_1(n, a)		   sys6(SYS_##n, SYS_ARG(a), 0, 0, 0, 0, 0)
+#define sys_2(n, a, b)		   sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), 0, 0, 0, 0)
+#define sys_3(n, a, b, c)	   sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), 0, 0, 0)
+#define sys_4(n, a, b, c, d)	   sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), 0, 0)
+#define sys_5(n, a, b, c, d, e)	   sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), 0)
+#define sys_6(n, a, b, c, d, e, f) sys6(SYS_##n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), SYS_ARG(f))
 
 static inline void sys_close(int fd)
 {

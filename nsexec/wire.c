@@ -12,7 +12,7 @@ struct shape {
 
 static const struct shape shapes[WIRE_CODE_END] = {
 #define X(name, slots, refs, flags) [WIRE_OP_##name] = {slots, refs, flags},
-	WIRE_CODES(X)
+    WIRE_CODES(X)
 #undef X
 };
 
@@ -47,7 +47,8 @@ static int is_list(const char *base, struct wire_ref r)
 
 /* cursor: where the last piece ended. Pieces stand in the order of their use and never overlap, so that
    filling in a list's pointers cannot change another piece after it was checked. */
-static const char *check_ref(const char *base, const struct wire_header *h, struct wire_ref r, char use, uint32_t *cursor)
+static const char *check_ref(const char *base, const struct wire_header *h, struct wire_ref r, char use,
+			     uint32_t *cursor)
 {
 	if (r.off == 0 && r.len == 0) {
 		if (use == '-' || use == '?' || use == 'L' || use == 'B')

@@ -15,12 +15,12 @@
 
 #include <stdint.h>
 
-#define WIRE_MAGIC 0x31594c42u /* "BLY1" */
-#define WIRE_VERSION 1u
-#define WIRE_MAX_SIZE (64u << 20) /* bytes of a whole plan */
-#define WIRE_MAX_OPS 8192u
+#define WIRE_MAGIC     0x31594c42u /* "BLY1" */
+#define WIRE_VERSION   1u
+#define WIRE_MAX_SIZE  (64u << 20) /* bytes of a whole plan */
+#define WIRE_MAX_OPS   8192u
 #define WIRE_MAX_SLOTS 1024u /* descriptors that a plan can name */
-#define WIRE_NO_SLOT (-1)
+#define WIRE_NO_SLOT   (-1)
 
 /* A piece of the arena. A string's length counts its NUL. An absent piece is {0, 0}. */
 struct wire_ref {
@@ -37,10 +37,10 @@ struct wire_list {
 };
 
 struct wire_op {
-	uint16_t code;	  /* enum wire_code */
-	uint16_t flags;	  /* WIRE_FLAG_*, those that the code knows */
-	int16_t slot[4];  /* descriptors, or WIRE_NO_SLOT */
-	uint32_t index;	  /* the operation's place in the plan, for reports */
+	uint16_t code;	 /* enum wire_code */
+	uint16_t flags;	 /* WIRE_FLAG_*, those that the code knows */
+	int16_t slot[4]; /* descriptors, or WIRE_NO_SLOT */
+	uint32_t index;	 /* the operation's place in the plan, for reports */
 	uint64_t num[4];
 	struct wire_ref ref[3];
 };
@@ -61,10 +61,10 @@ struct wire_verify {
 	uint32_t no_new_privs, reserved;
 };
 
-#define WIRE_FLAG_RECURSIVE 1u	 /* SET_MOUNT_ATTRIBUTES, REMOUNT */
+#define WIRE_FLAG_RECURSIVE   1u /* SET_MOUNT_ATTRIBUTES, REMOUNT */
 #define WIRE_FLAG_NO_SYMLINKS 1u /* ATTACH */
-#define WIRE_FLAG_COPY_UP 2u	 /* ATTACH */
-#define WIRE_FLAG_CREATE 1u	 /* CHANGE_DIRECTORY */
+#define WIRE_FLAG_COPY_UP     2u /* ATTACH */
+#define WIRE_FLAG_CREATE      1u /* CHANGE_DIRECTORY */
 #define WIRE_FLAG_KEEP_GROUPS 1u /* SET_IDS */
 
 /* What ATTACH makes where its target does not exist (num[0]). */
@@ -77,72 +77,72 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
  * Slots: i = in, o = out, ? = in or none, - = none.
  * Refs: s = string, ? = string or none, l = list, L = list or none, b = blob, B = blob or none, - = none.
  */
-#define WIRE_CODES(X) \
-	X(NOT_DUMPABLE, "----", "---", 0) \
-	X(JOIN_NAMESPACE, "i---", "---", 0)   /* num: kind */ \
-	X(JOIN_CONTAINER, "i---", "---", 0)   /* num: kinds */ \
-	X(JOIN_CGROUP, "i---", "---", 0) \
-	X(CLONE, "?---", "---", 0)	      /* slot: cgroup; num: kinds */ \
-	X(ASK, "?---", "---", 0)	      /* slot: to send along; num: count of actions from index on */ \
-	X(BECOME_ROOT, "----", "---", 0) \
-	X(UNSHARE, "----", "---", 0)	      /* num: kinds */ \
-	X(NEW_TIME_NAMESPACE, "i---", "s--", 0) /* slot: proc; ref: offsets */ \
-	X(OPEN_PROC, "o---", "---", 0) \
-	X(LOOPBACK_UP, "----", "---", 0) \
-	X(SET_HOSTNAME, "----", "s--", 0) \
-	X(SET_DOMAINNAME, "----", "s--", 0) \
-	X(WRITE_SYSCTL, "i---", "ss-", 0)     /* slot: proc; ref: key, value */ \
-	X(SET_PROPAGATION, "----", "---", 0)  /* num: type */ \
-	X(ATTACH_ROOT, "i---", "---", 0) \
-	X(NEW_FILESYSTEM, "o---", "s?L", 0)   /* num: attributes; ref: type, source, options */ \
-	X(SET_MOUNT_ATTRIBUTES, "i---", "---", WIRE_FLAG_RECURSIVE) /* num: set, clear, propagation */ \
-	X(ATTACH, "ii--", "s--", WIRE_FLAG_NO_SYMLINKS | WIRE_FLAG_COPY_UP) /* slot: source, root; num: create */ \
-	X(REMOUNT, "i---", "s--", WIRE_FLAG_RECURSIVE) /* slot: root; num: set, clear */ \
-	X(MAKE_DIRECTORY, "i---", "s--", 0)   /* slot: root; num: mode */ \
-	X(MAKE_DEVICE, "i---", "s--", 0)      /* slot: root; num: mode with type, device number, uid, gid */ \
-	X(MAKE_SYMLINK, "i---", "ss-", 0)     /* slot: root; ref: path, target */ \
-	X(OPEN_CONSOLE, "?oo-", "---", 0)     /* slot: devpts, slave, master; num: columns, rows, uid */ \
-	X(ATTACH_CONSOLE, "ii--", "s--", 0)   /* slot: slave, root */ \
-	X(PIVOT_ROOT, "i---", "---", 0) \
-	X(MOVE_ROOT, "i---", "---", 0) \
-	X(CHROOT, "i---", "---", 0) \
-	X(MASK_PATH, "iii-", "s--", 0)	      /* slot: root, null, empty */ \
-	X(READONLY_PATH, "i---", "s--", 0)    /* slot: root */ \
-	X(RUN_HOOK, "?---", "sll", 0)	      /* slot: state; num: timeout in ms; ref: path, args, env */ \
-	X(DROP_BOUNDING, "----", "---", 0)    /* num: keep */ \
-	X(JOIN_KEYRING, "----", "s--", 0) \
-	X(SET_EXEC_LABEL, "i---", "s--", 0)   /* slot: proc; num: enum wire_lsm */ \
-	X(NEW_SESSION, "----", "---", 0) \
-	X(USE_CONSOLE, "i---", "---", 0) \
-	X(SET_UMASK, "----", "---", 0) \
-	X(SET_IDS, "----", "B--", WIRE_FLAG_KEEP_GROUPS) /* num: uid, gid; ref: uint32_t groups */ \
-	X(SET_CAPABILITIES, "----", "---", 0) /* num: effective, permitted, inheritable, ambient */ \
-	X(SET_NO_NEW_PRIVS, "----", "---", 0) \
-	X(CHANGE_DIRECTORY, "?---", "s--", WIRE_FLAG_CREATE) /* slot: root, to create in */ \
-	X(RESOLVE_EXECUTABLE, "----", "sl-", 0) \
-	X(VERIFY, "----", "b--", 0)	      /* ref: struct wire_verify */ \
-	X(AWAIT_START, "?---", "---", 0)      /* slot: listener; num: slot for the state, or -1 */ \
-	X(CLOSE_DESCRIPTORS, "----", "---", 0) /* num: how many above 2 stay */ \
-	X(LOAD_SECCOMP, "----", "b--", 0)     /* num: flags; ref: struct sock_filter[] */ \
-	X(EXEC, "----", "lll", 0)	      /* ref: candidates, argv, env */
+#define WIRE_CODES(X)                                                                                                 \
+	X(NOT_DUMPABLE, "----", "---", 0)                                                                             \
+	X(JOIN_NAMESPACE, "i---", "---", 0) /* num: kind */                                                           \
+	X(JOIN_CONTAINER, "i---", "---", 0) /* num: kinds */                                                          \
+	X(JOIN_CGROUP, "i---", "---", 0)                                                                              \
+	X(CLONE, "?---", "---", 0) /* slot: cgroup; num: kinds */                                                     \
+	X(ASK, "?---", "---", 0)   /* slot: to send along; num: count of actions from index on */                     \
+	X(BECOME_ROOT, "----", "---", 0)                                                                              \
+	X(UNSHARE, "----", "---", 0)		/* num: kinds */                                                      \
+	X(NEW_TIME_NAMESPACE, "i---", "s--", 0) /* slot: proc; ref: offsets */                                        \
+	X(OPEN_PROC, "o---", "---", 0)                                                                                \
+	X(LOOPBACK_UP, "----", "---", 0)                                                                              \
+	X(SET_HOSTNAME, "----", "s--", 0)                                                                             \
+	X(SET_DOMAINNAME, "----", "s--", 0)                                                                           \
+	X(WRITE_SYSCTL, "i---", "ss-", 0)    /* slot: proc; ref: key, value */                                        \
+	X(SET_PROPAGATION, "----", "---", 0) /* num: type */                                                          \
+	X(ATTACH_ROOT, "i---", "---", 0)                                                                              \
+	X(NEW_FILESYSTEM, "o---", "s?L", 0)			    /* num: attributes; ref: type, source, options */ \
+	X(SET_MOUNT_ATTRIBUTES, "i---", "---", WIRE_FLAG_RECURSIVE) /* num: set, clear, propagation */                \
+	X(ATTACH, "ii--", "s--", WIRE_FLAG_NO_SYMLINKS | WIRE_FLAG_COPY_UP) /* slot: source, root; num: create */     \
+	X(REMOUNT, "i---", "s--", WIRE_FLAG_RECURSIVE)			    /* slot: root; num: set, clear */         \
+	X(MAKE_DIRECTORY, "i---", "s--", 0)				    /* slot: root; num: mode */               \
+	X(MAKE_DEVICE, "i---", "s--", 0)    /* slot: root; num: mode with type, device number, uid, gid */            \
+	X(MAKE_SYMLINK, "i---", "ss-", 0)   /* slot: root; ref: path, target */                                       \
+	X(OPEN_CONSOLE, "?oo-", "---", 0)   /* slot: devpts, slave, master; num: columns, rows, uid */                \
+	X(ATTACH_CONSOLE, "ii--", "s--", 0) /* slot: slave, root */                                                   \
+	X(PIVOT_ROOT, "i---", "---", 0)                                                                               \
+	X(MOVE_ROOT, "i---", "---", 0)                                                                                \
+	X(CHROOT, "i---", "---", 0)                                                                                   \
+	X(MASK_PATH, "iii-", "s--", 0)	   /* slot: root, null, empty */                                              \
+	X(READONLY_PATH, "i---", "s--", 0) /* slot: root */                                                           \
+	X(RUN_HOOK, "?---", "sll", 0)	   /* slot: state; num: timeout in ms; ref: path, args, env */                \
+	X(DROP_BOUNDING, "----", "---", 0) /* num: keep */                                                            \
+	X(JOIN_KEYRING, "----", "s--", 0)                                                                             \
+	X(SET_EXEC_LABEL, "i---", "s--", 0) /* slot: proc; num: enum wire_lsm */                                      \
+	X(NEW_SESSION, "----", "---", 0)                                                                              \
+	X(USE_CONSOLE, "i---", "---", 0)                                                                              \
+	X(SET_UMASK, "----", "---", 0)                                                                                \
+	X(SET_IDS, "----", "B--", WIRE_FLAG_KEEP_GROUPS) /* num: uid, gid; ref: uint32_t groups */                    \
+	X(SET_CAPABILITIES, "----", "---", 0)		 /* num: effective, permitted, inheritable, ambient */        \
+	X(SET_NO_NEW_PRIVS, "----", "---", 0)                                                                         \
+	X(CHANGE_DIRECTORY, "?---", "s--", WIRE_FLAG_CREATE) /* slot: root, to create in */                           \
+	X(RESOLVE_EXECUTABLE, "----", "sl-", 0)                                                                       \
+	X(VERIFY, "----", "b--", 0)	       /* ref: struct wire_verify */                                          \
+	X(AWAIT_START, "?---", "---", 0)       /* slot: listener; num: slot for the state, or -1 */                   \
+	X(CLOSE_DESCRIPTORS, "----", "---", 0) /* num: how many above 2 stay */                                       \
+	X(LOAD_SECCOMP, "----", "b--", 0)      /* num: flags; ref: struct sock_filter[] */                            \
+	X(EXEC, "----", "lll", 0)	       /* ref: candidates, argv, env */
 
 enum wire_code {
 	WIRE_CODE_NONE = 0,
 #define X(name, slots, refs, flags) WIRE_OP_##name,
 	WIRE_CODES(X)
 #undef X
-	WIRE_CODE_END
+	    WIRE_CODE_END
 };
 
 /* Messages. `data` follows the struct in the same packet. */
 #define WIRE_MESSAGE_DATA 1024u
-#define WIRE_MESSAGE_FDS 64u
+#define WIRE_MESSAGE_FDS  64u
 
 struct wire_message {
-	uint32_t type; /* enum wire_type */
+	uint32_t type;	/* enum wire_type */
 	uint32_t index; /* ASK, FAILED: the operation's place in the plan */
-	int32_t value; /* FAILED, ANSWER: errno, or 0 */
-	uint32_t len;  /* of data */
+	int32_t value;	/* FAILED, ANSWER: errno, or 0 */
+	uint32_t len;	/* of data */
 };
 
 enum wire_type {

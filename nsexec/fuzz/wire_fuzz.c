@@ -13,15 +13,13 @@ static volatile uint64_t sink;
 
 static void use_string(const struct preamble *p, struct wire_ref r)
 {
-	const char *s = string_of(p, r);
-	if (s)
-		sink += strlen(s);
+	if (r.len)
+		sink += strlen(string_of(p, r));
 }
 
 static void use_list(const struct preamble *p, struct wire_ref r)
 {
-	char **list = list_of(p, r);
-	for (; list && *list; list++)
+	for (char **list = r.len ? list_of(p, r) : 0; list && *list; list++)
 		sink += strlen(*list);
 }
 
@@ -33,7 +31,7 @@ static void use_blob(const struct preamble *p, struct wire_ref r)
 
 static const char *const refs[WIRE_CODE_END] = {
 #define X(name, slots, refs, flags) [WIRE_OP_##name] = refs,
-	WIRE_CODES(X)
+    WIRE_CODES(X)
 #undef X
 };
 
@@ -46,9 +44,18 @@ static void use(struct preamble *p)
 				sink += (uint64_t)p->slot[ops[i].slot[k]];
 		for (int k = 0; k < 3; k++) {
 			switch (refs[ops[i].code][k]) {
-			case 's': case '?': use_string(p, ops[i].ref[k]); break;
-			case 'l': case 'L': use_list(p, ops[i].ref[k]); break;
-			case 'b': case 'B': use_blob(p, ops[i].ref[k]); break;
+			case 's':
+			case '?':
+				use_string(p, ops[i].ref[k]);
+				break;
+			case 'l':
+			case 'L':
+				use_list(p, ops[i].ref[k]);
+				break;
+			case 'b':
+			case 'B':
+				use_blob(p, ops[i].ref[k]);
+				break;
 			}
 		}
 	}
