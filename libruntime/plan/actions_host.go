@@ -22,6 +22,15 @@ type OpenTree struct {
 	NoFollow bool
 	// Device, if not nil, is the device node that Path must be.
 	Device *Device
+	// Filesystem, if not empty, is the kind of filesystem that Path must be on: "proc".
+	Filesystem string
+}
+
+// OpenDirectory opens the directory at Path (absolute, in the caller's mount namespace) into Slot with
+// O_PATH. Unlike OpenTree it makes no mount and needs no privilege.
+type OpenDirectory struct {
+	Slot Slot
+	Path string
 }
 
 // Device is a device node's identity.
@@ -34,6 +43,7 @@ type Device struct {
 func (OpenNamespace) Where() Where { return Host }
 func (CreateCgroup) Where() Where  { return Host }
 func (OpenTree) Where() Where      { return Host }
+func (OpenDirectory) Where() Where { return Host }
 
 // Actions of bailey itself that the container's init asks for.
 
@@ -52,6 +62,10 @@ type SendDescriptors struct{ Slots []Slot }
 
 // SetOOMScore sets oom_score_adj of the container's init: -1000 (never) to 1000 (first).
 type SetOOMScore struct{ Score int }
+
+// MoveNetworkDevice moves the caller's network device Name into the container's network namespace, with its
+// addresses, where it is called Inside and is up.
+type MoveNetworkDevice struct{ Name, Inside string }
 
 // Rlimit is one resource limit. Resource is the kernel's RLIMIT_ number.
 type Rlimit struct {
@@ -79,11 +93,12 @@ type SendConsole struct{}
 // ReportReady says that everything is done but what waits for start.
 type ReportReady struct{}
 
-func (WriteIDMaps) Where() Where     { return Asked }
-func (SendDescriptors) Where() Where { return Asked }
-func (SetOOMScore) Where() Where     { return Asked }
-func (SetRlimits) Where() Where      { return Asked }
-func (RunHooks) Where() Where        { return Asked }
-func (SendState) Where() Where       { return Asked }
-func (SendConsole) Where() Where     { return Asked }
-func (ReportReady) Where() Where     { return Asked }
+func (WriteIDMaps) Where() Where       { return Asked }
+func (SendDescriptors) Where() Where   { return Asked }
+func (SetOOMScore) Where() Where       { return Asked }
+func (MoveNetworkDevice) Where() Where { return Asked }
+func (SetRlimits) Where() Where        { return Asked }
+func (RunHooks) Where() Where          { return Asked }
+func (SendState) Where() Where         { return Asked }
+func (SendConsole) Where() Where       { return Asked }
+func (ReportReady) Where() Where       { return Asked }

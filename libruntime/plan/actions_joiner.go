@@ -24,14 +24,16 @@ const (
 type NotDumpable struct{}
 
 // JoinNamespace moves the preamble into the namespace in Slot. For a pid or time namespace this
-// concerns the children.
+// concerns the children. A cgroup namespace is joined by the init: put into a cgroup from inside one, a
+// process would have to come from inside it, too.
 type JoinNamespace struct {
 	Slot Slot
 	Type Namespace
 }
 
 // JoinContainer moves the preamble into several namespaces, those in Types, of the process whose pidfd
-// is in Slot, all at once. It is how exec enters a container.
+// is in Slot, all at once. It is how exec enters a container. The cgroup namespace is joined alone, by the
+// clone, for the reason given at JoinNamespace.
 type JoinContainer struct {
 	Slot  Slot
 	Types Namespace
@@ -49,8 +51,16 @@ type Clone struct {
 	Cgroup     Slot
 }
 
-func (NotDumpable) Where() Where   { return Joiner }
-func (JoinNamespace) Where() Where { return Joiner }
-func (JoinContainer) Where() Where { return Joiner }
-func (JoinCgroup) Where() Where    { return Joiner }
-func (Clone) Where() Where         { return Joiner }
+func (NotDumpable) Where() Where { return Joiner }
+func (JoinCgroup) Where() Where  { return Joiner }
+func (Clone) Where() Where       { return Joiner }
+
+func (a JoinNamespace) Where() Where { return joinsFrom(a.Type) }
+func (a JoinContainer) Where() Where { return joinsFrom(a.Types) }
+
+func joinsFrom(types Namespace) Where {
+	if types == CgroupNS {
+		return Init
+	}
+	return Joiner
+}

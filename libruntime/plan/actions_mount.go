@@ -56,6 +56,8 @@ type Attach struct {
 	NoSymlinks bool
 	// CopyUp fills the new filesystem with what it covers first (tmpcopyup).
 	CopyUp bool
+	// KeepMode gives the new filesystem's root the permissions of the directory that it covers.
+	KeepMode bool
 }
 
 // RemountInPlace changes attributes of what is mounted at Path already ("remount").
@@ -81,6 +83,14 @@ type MakeDevice struct {
 
 // MakeSymlink makes a symbolic link; an existing file of that name is left as it is.
 type MakeSymlink struct{ Path, Target string }
+
+// OpenMount opens the root of what is mounted at Path, which must be a filesystem of the kind Type, into
+// Slot, following no symbolic links.
+type OpenMount struct {
+	Slot Slot
+	Path string
+	Type string
+}
 
 // OpenConsole makes a terminal: from the container's own devpts in Devpts, or, where there is none,
 // of the caller's. The container's side goes to SlotConsole, the other to SlotConsoleMaster.
@@ -119,6 +129,7 @@ func (RemountInPlace) Where() Where     { return Init }
 func (MakeDirectory) Where() Where      { return Init }
 func (MakeDevice) Where() Where         { return Init }
 func (MakeSymlink) Where() Where        { return Init }
+func (OpenMount) Where() Where          { return Init }
 func (OpenConsole) Where() Where        { return Init }
 func (AttachConsole) Where() Where      { return Init }
 func (PivotRoot) Where() Where          { return Init }

@@ -24,13 +24,32 @@ type Options struct {
 	// SeccompProgram and SeccompFlags are linux.seccomp, compiled.
 	SeccompProgram []byte
 	SeccompFlags   uint64
-	// BoundingCap is the number of the last capability the kernel knows (/proc/sys/kernel/cap_last_cap).
+	// LastCap is the number of the last capability the kernel knows (/proc/sys/kernel/cap_last_cap).
 	LastCap int
 	// Held are the capabilities that bailey itself may hand on (its bounding set).
 	Held uint64
+	// SetgroupsDenied says that the container's user namespace denies setgroups(2): an ordinary user makes
+	// it without subordinate group IDs.
+	SetgroupsDenied bool
 	// InUserNamespace says that bailey itself runs in a user namespace other than the initial one, or
 	// as an ordinary user: device nodes cannot be made.
 	InUserNamespace bool
+}
+
+// ExecOptions is what the plan of a process in a running container depends on besides config.json. Fields
+// have the meaning of those in Options. The descriptors in SlotContainer, in SlotRoot for a container without
+// a mount namespace, and those of the cgroup are the caller's to provide.
+type ExecOptions struct {
+	ID              string
+	NoNewKeyring    bool
+	PreserveFDs     uint32
+	CgroupTasks     int
+	CgroupDirectory bool
+	SeccompProgram  []byte
+	SeccompFlags    uint64
+	LastCap         int
+	Held            uint64
+	SetgroupsDenied bool
 }
 
 // CgroupMount is one cgroup hierarchy as a container sees it.

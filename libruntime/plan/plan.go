@@ -52,6 +52,8 @@ const (
 	SlotProc Slot = "proc"
 	// SlotCgroup is the container's directory in the unified (v2) hierarchy.
 	SlotCgroup Slot = "cgroup"
+	// SlotContainer is a pidfd of the init of the container that a process is executed in.
+	SlotContainer Slot = "container"
 	// SlotConsole is the container's side of its terminal.
 	SlotConsole Slot = "console"
 	// SlotConsoleMaster is the other side, which is handed to the caller.

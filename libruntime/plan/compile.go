@@ -1,0 +1,136 @@
+package plan
+
+import (
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+)
+
+// Compile returns the plan of the create (or run) of a container. s must be valid (spec.Validate); what
+// cannot be decided without reading the machine must be in o. An error is a *fault.Error that names the
+// field of config.json.
+//
+// The order of the operations is a security property; see Check for what holds of every plan.
+func Compile(s *specs.Spec, o Options) (*Plan, error) {
+	if s.Process == nil || len(s.Process.Args) == 0 {
+		return nil, &fault.Error{Step: "find out what to execute", Origin: "/process/args", Err: errMissing,
+			Cause:  "config.json says nothing about the process of the container",
+			Remedy: "set process.args"}
+	}
+	c := &compiler{spec: s, process: s.Process, o: &o, origin: "/process"}
+	c.ns = namespacesOf(s)
+	if err := c.credentials(); err != nil {
+		return nil, err
+	}
+
+	// What is done where is decided first; what has to be sent and opened for it is known afterwards.
+	c.body = make([]Op, 0, 96)
+	c.namespaces()
+	if err := c.filesystem(); err != nil {
+		return nil, err
+	}
+	c.hooksBeforePivot()
+	c.finishMounts()
+	c.add(DropBounding{c.caps.bounding}, c.field("/capabilities/bounding"))
+	c.enterRoot()
+	c.restrictPaths()
+	if err := c.beforeStart(); err != nil {
+		return nil, err
+	}
+	c.add(ReportReady{}, "")
+	c.add(AwaitStart{c.listener()}, "")
+	c.hooksAtStart()
+	c.payload()
+	return c.assemble(c.joiner()), nil
+}
+
+// compiler collects the operations of a plan. The executor's phases are collected apart, because a mount
+// that the init attaches is opened by the host long before.
+type compiler struct {
+	spec    *specs.Spec
+	process *specs.Process
+	o       *Options
+	// origin is what the process's fields are relative to: "/process", or "process " for one given to exec.
+	origin string
+	ns     namespaceSet
+	caps   capabilitySets
+
+	// host are operations before the plan is handed over, in order; sent are the slots that they fill
+	// for the init.
+	host []Op
+	sent []Slot
+	// body are the operations of the init.
+	body []Op
+	// late are changes to mounts that must wait until nothing is made below them any more.
+	late []Op
+	// devpts is the slot of the container's /dev/pts.
+	devpts Slot
+}
+
+func (c *compiler) add(a Action, origin string) { c.body = append(c.body, Op{a, origin}) }
+
+// open adds an operation of the host whose result, in slot, goes to the init.
+func (c *compiler) open(slot Slot, a Action, origin string) {
+	c.host = append(c.host, Op{a, origin})
+	c.sent = append(c.sent, slot)
+}
+
+// field returns the origin of a field of the process.
+func (c *compiler) field(pointer string) string { return c.origin + pointer }
+
+// at returns the JSON pointer of element i of the list at pointer.
+func at(pointer string, i int) string { return pointer + "/" + strconv.Itoa(i) }
+
+// escape returns key as a part of a JSON pointer (RFC 6901).
+func escape(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+}
+
+// inBundle returns p, which starts at the bundle if it is relative, as an absolute path. It is not cleaned:
+// "x/.." is not "." where x is a symbolic link.
+func (c *compiler) inBundle(p string) string {
+	if path.IsAbs(p) {
+		return p
+	}
+	return c.o.Bundle + "/" + p
+}
+
+// listener returns where the init waits for its start.
+func (c *compiler) listener() Slot {
+	if c.o.Attached {
+		return ""
+	}
+	c.sent = append(c.sent, SlotListener)
+	return SlotListener
+}
+
+// maxSent is how many descriptors one SendDescriptors hands over: less than SCM_MAX_FD (253).
+const maxSent = 200
+
+// assemble puts the phases together. The first operations of the init are those that need the host: they
+// give it its identity and the descriptors that the rest works on.
+func (c *compiler) assemble(joiner []Op) *Plan {
+	ops := make([]Op, 0, len(c.host)+len(joiner)+len(c.body)+4)
+	ops = append(ops, c.host...)
+	ops = append(ops, joiner...)
+	if c.ns.made&UserNS != 0 {
+		ops = append(ops, Op{c.idMaps(), "/linux/uidMappings"})
+	}
+	if c.ns.has(UserNS) {
+		ops = append(ops, Op{BecomeRoot{}, c.ns.origin(UserNS)})
+	}
+	// Early, so that no memory of the container's is used under the caller's score.
+	if p := c.process.OOMScoreAdj; p != nil {
+		ops = append(ops, Op{SetOOMScore{*p}, c.field("/oomScoreAdj")})
+	}
+	for rest := c.sent; len(rest) > 0; {
+		n := min(len(rest), maxSent)
+		ops = append(ops, Op{SendDescriptors{rest[:n:n]}, ""})
+		rest = rest[n:]
+	}
+	return &Plan{Ops: append(ops, c.body...)}
+}
