@@ -14,6 +14,8 @@
 // Every error is a *fault.Error that names the field by its JSON pointer.
 //
 // The package must not look at the machine it runs on: no file but the one that it was asked to read,
-// no system calls, no knowledge of the kernel version, of cgroup or LSM. What depends on those is decided
-// where the plan is made. It must not change a Spec either: what Validate accepts is used as written.
+// no knowledge of the kernel version, of cgroup or LSM, of what a namespace given by path holds. What depends
+// on those is checked where the plan is made. (The page size, which bounds ID maps, is the one exception.)
+// It must not change a Spec either: what Validate accepts is used as written. Whoever fills in a Spec by
+// policy, ID maps for one, does so before Validate.
 package spec
