@@ -6,6 +6,8 @@ import "C"
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/bailey-oci/bailey/libruntime/plan"
@@ -94,6 +96,16 @@ func (e *encoder) mountAction(a plan.Action) error {
 		e.num(uint64(a.Create))
 		e.flag(a.NoSymlinks, C.WIRE_FLAG_NO_SYMLINKS)
 		e.flag(a.CopyUp, C.WIRE_FLAG_COPY_UP)
+		e.flag(a.KeepMode, C.WIRE_FLAG_KEEP_MODE)
+		e.text(0, a.Path)
+	case plan.OpenMount:
+		magic, ok := map[string]uint64{"devpts": unix.DEVPTS_SUPER_MAGIC, "proc": unix.PROC_SUPER_MAGIC}[a.Type]
+		if !ok {
+			return fmt.Errorf("no magic number is known for a filesystem of the kind %q", a.Type)
+		}
+		e.code(C.WIRE_OP_OPEN_MOUNT)
+		e.slot(0, a.Slot)
+		e.num(magic)
 		e.text(0, a.Path)
 	case plan.RemountInPlace:
 		e.code(C.WIRE_OP_REMOUNT)
@@ -186,6 +198,19 @@ func (e *encoder) processAction(a plan.Action) error {
 	case plan.UseConsole:
 		e.code(C.WIRE_OP_USE_CONSOLE)
 		e.slot(0, plan.SlotConsole)
+	case plan.SetMemoryPolicy:
+		nodes, err := nodeMask(a.Nodes)
+		if err != nil {
+			return err
+		}
+		e.code(C.WIRE_OP_SET_MEMORY_POLICY)
+		e.num(uint64(a.Mode|a.Flags), uint64(len(nodes))*8)
+		if len(nodes) > 0 {
+			e.blob(0, nodes)
+		}
+	case plan.SetPersonality:
+		e.code(C.WIRE_OP_SET_PERSONALITY)
+		e.num(uint64(a.Persona))
 	case plan.SetUmask:
 		e.code(C.WIRE_OP_SET_UMASK)
 		e.num(uint64(a.Mask))
@@ -258,4 +283,36 @@ func fileType(t byte) uint32 {
 		return unix.S_IFIFO
 	}
 	return unix.S_IFCHR
+}
+
+// maxNodes is the kernel's limit on NUMA nodes (MAX_NUMNODES on x86_64 and arm64).
+const maxNodes = 1024
+
+// nodeMask turns a list such as "0-1,3" into the bit mask of set_mempolicy(2), in whole words.
+func nodeMask(list string) ([]byte, error) {
+	if list == "" {
+		return nil, nil
+	}
+	mask := make([]byte, maxNodes/8)
+	for part := range strings.SplitSeq(list, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err := strconv.ParseUint(from, 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("memory policy nodes %q: %w", list, err)
+		}
+		last, err := strconv.ParseUint(to, 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("memory policy nodes %q: %w", list, err)
+		}
+		if last >= maxNodes || last < first {
+			return nil, fmt.Errorf("memory policy nodes %q: want ascending numbers below %d", list, maxNodes)
+		}
+		for n := first; n <= last; n++ {
+			mask[n/8] |= 1 << (n % 8)
+		}
+	}
+	return mask, nil
 }

@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/stat.h>
+#include <sys/vfs.h>
 
 #ifndef AT_RECURSIVE
 #define AT_RECURSIVE 0x8000
@@ -100,6 +103,22 @@ int set_mount_attributes(struct preamble *p, const struct wire_op *op)
 		      "mount_setattr", 0);
 }
 
+/* The permissions of what is covered, for a filesystem that was given none of its own. */
+static int keep_mode(struct preamble *p, int mount, int target)
+{
+	struct statx st;
+	long err = sys_5(statx, target, "", AT_EMPTY_PATH, STATX_MODE, &st);
+
+	if (err < 0)
+		return failed(p, err, "statx", 0);
+	long top = sys_3(openat, mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (top < 0)
+		return failed(p, top, "openat", "the new filesystem");
+	err = sys_2(fchmod, top, st.stx_mode & 07777);
+	sys_close((int)top);
+	return failed(p, err, "fchmod", "the new filesystem");
+}
+
 int attach(struct preamble *p, const struct wire_op *op)
 {
 	const char *path = string_of(p, op->ref[0]);
@@ -116,9 +135,32 @@ int attach(struct preamble *p, const struct wire_op *op)
 				    op->flags & WIRE_FLAG_NO_SYMLINKS);
 	if (target < 0)
 		return target;
-	int err = failed(p, attach_to(source, target), "move_mount", 0);
+	int err = 0;
+	if (op->flags & WIRE_FLAG_COPY_UP)
+		err = failed(p, -EOPNOTSUPP, "copy up", path);
+	if (!err && op->flags & WIRE_FLAG_KEEP_MODE)
+		err = keep_mode(p, source, target);
+	if (!err)
+		err = failed(p, attach_to(source, target), "move_mount", 0);
 	sys_close(target);
 	return err;
+}
+
+/* For a process in a running container, which is inside its root already. */
+int open_mount(struct preamble *p, const struct wire_op *op)
+{
+	const char *path = string_of(p, op->ref[0]);
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+	struct statfs st;
+	long fd = sys_4(openat2, AT_FDCWD, path, &how, sizeof how);
+
+	if (fd < 0)
+		return failed(p, fd, "openat2", path);
+	set_slot(p, op->slot[0], (int)fd);
+	long err = sys_2(fstatfs, fd, &st);
+	if (err >= 0 && (uint64_t)st.f_type != op->num[0])
+		err = -EINVAL;
+	return failed(p, err, "fstatfs", "another kind of filesystem than expected");
 }
 
 int remount(struct preamble *p, const struct wire_op *op)

@@ -26,6 +26,19 @@ int set_umask(struct preamble *p, const struct wire_op *op)
 	return 0;
 }
 
+int set_memory_policy(struct preamble *p, const struct wire_op *op)
+{
+	const char *mask = op->ref[0].len ? string_of(p, op->ref[0]) : 0;
+
+	/* The kernel takes one bit less than it is told. */
+	return failed(p, sys_3(set_mempolicy, op->num[0], mask, mask ? op->num[1] + 1 : 0), "set_mempolicy", 0);
+}
+
+int set_personality(struct preamble *p, const struct wire_op *op)
+{
+	return failed(p, sys_1(personality, op->num[0]), "personality", 0);
+}
+
 /*
  * A descriptor that leaked in from the host could make "/proc/self/fd/7" a working directory outside the
  * root (CVE-2024-21626); the kernel's getcwd says "(unreachable)" there.

@@ -67,8 +67,8 @@ operation make_directory, make_device, make_symlink, open_console, attach_consol
 operation run_hook;										/* hook.c */
 operation drop_bounding, set_ids, set_capabilities, set_no_new_privs, verify, join_keyring, set_exec_label,
     load_seccomp; /* privilege.c */
-operation new_session, set_umask, change_directory, resolve_executable, await_start, close_descriptors,
-    execute; /* payload.c */
+operation new_session, set_umask, set_memory_policy, set_personality, change_directory, resolve_executable, await_start,
+    close_descriptors, execute; /* payload.c */
 
 /* preamble.c */
 __attribute__((noreturn)) void preamble_main(int socket);

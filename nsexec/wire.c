@@ -90,6 +90,8 @@ static const char *check_op(const struct wire_op *op)
 		return op->ref[0].len == sizeof(struct wire_verify) ? 0 : "VERIFY of another size";
 	case WIRE_OP_SET_IDS:
 		return op->ref[0].len % 4 == 0 ? 0 : "groups that are not whole numbers";
+	case WIRE_OP_SET_MEMORY_POLICY:
+		return op->num[1] <= (uint64_t)op->ref[0].len * 8 ? 0 : "a node mask of another size";
 	case WIRE_OP_LOAD_SECCOMP:
 		return op->ref[0].len % 8 == 0 && op->ref[0].len / 8 <= 4096 ? 0 : "a filter of an impossible size";
 	case WIRE_OP_ATTACH:

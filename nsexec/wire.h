@@ -96,9 +96,11 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(ATTACH_ROOT, "i---", "---", 0)                                                                              \
 	X(NEW_FILESYSTEM, "o---", "s?L", 0)			    /* num: attributes; ref: type, source, options */ \
 	X(SET_MOUNT_ATTRIBUTES, "i---", "---", WIRE_FLAG_RECURSIVE) /* num: set, clear, propagation */                \
-	X(ATTACH, "ii--", "s--", WIRE_FLAG_NO_SYMLINKS | WIRE_FLAG_COPY_UP) /* slot: source, root; num: create */     \
-	X(REMOUNT, "i---", "s--", WIRE_FLAG_RECURSIVE)			    /* slot: root; num: set, clear */         \
-	X(MAKE_DIRECTORY, "i---", "s--", 0)				    /* slot: root; num: mode */               \
+	X(ATTACH, "ii--", "s--",                                                                                      \
+	  WIRE_FLAG_NO_SYMLINKS | WIRE_FLAG_COPY_UP | WIRE_FLAG_KEEP_MODE) /* slot: source, root; num: create */      \
+	X(OPEN_MOUNT, "o---", "s--", 0)					   /* num: the filesystem's magic number */   \
+	X(REMOUNT, "i---", "s--", WIRE_FLAG_RECURSIVE)			   /* slot: root; num: set, clear */          \
+	X(MAKE_DIRECTORY, "i---", "s--", 0)				   /* slot: root; num: mode */                \
 	X(MAKE_DEVICE, "i---", "s--", 0)    /* slot: root; num: mode with type, device number, uid, gid */            \
 	X(MAKE_SYMLINK, "i---", "ss-", 0)   /* slot: root; ref: path, target */                                       \
 	X(OPEN_CONSOLE, "?oo-", "---", 0)   /* slot: devpts, slave, master; num: columns, rows, uid */                \
@@ -114,6 +116,8 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(SET_EXEC_LABEL, "i---", "s--", 0) /* slot: proc; num: enum wire_lsm */                                      \
 	X(NEW_SESSION, "----", "---", 0)                                                                              \
 	X(USE_CONSOLE, "i---", "---", 0)                                                                              \
+	X(SET_MEMORY_POLICY, "----", "B--", 0) /* num: mode with flags, bits of the mask; ref: the mask */            \
+	X(SET_PERSONALITY, "----", "---", 0)                                                                          \
 	X(SET_UMASK, "----", "---", 0)                                                                                \
 	X(SET_IDS, "----", "B--", WIRE_FLAG_KEEP_GROUPS) /* num: uid, gid; ref: uint32_t groups */                    \
 	X(SET_CAPABILITIES, "----", "---", 0)		 /* num: effective, permitted, inheritable, ambient */        \
