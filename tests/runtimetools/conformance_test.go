@@ -21,8 +21,6 @@ import (
 var (
 	resultsFile = flag.String("results", "", "write what was seen to `FILE`, in the format of the list")
 	viewsFlag   = flag.String("views", strings.Join(allViews, ","), "cgroup views to run in")
-
-	allViews = []string{"hybrid", "v1", "v2"}
 )
 
 const (

@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// allViews are the views of scripts/cgroup-view.
+var allViews = []string{"hybrid", "v1", "v2"}
+
 // The kinds of expectation; expected.txt explains them.
 const (
 	kindPass    = "pass"
