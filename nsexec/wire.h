@@ -64,6 +64,7 @@ struct wire_verify {
 #define WIRE_FLAG_RECURSIVE   1u /* SET_MOUNT_ATTRIBUTES, REMOUNT */
 #define WIRE_FLAG_NO_SYMLINKS 1u /* ATTACH */
 #define WIRE_FLAG_COPY_UP     2u /* ATTACH */
+#define WIRE_FLAG_KEEP_MODE   4u /* ATTACH */
 #define WIRE_FLAG_CREATE      1u /* CHANGE_DIRECTORY */
 #define WIRE_FLAG_KEEP_GROUPS 1u /* SET_IDS */
 
