@@ -37,7 +37,7 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 static const char *const hierarchies[] = {"cpu",     "cpuacct", "cpuset", "memory", "devices",
-					  "freezer", "blkio",   "pids",   "systemd"};
+					  "freezer", "blkio",	"pids",	  "systemd"};
 
 static bool realistic, by_procs;
 static const char *rootfs, *cgroup, *memory;
@@ -91,9 +91,9 @@ static void inherit_cpuset(const char *file)
 static void make_cgroups(void)
 {
 	/* Docker's rules: nothing, but mknod of everything and use of the harmless devices. */
-	static const char *const devices[] = {"c *:* m",    "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
-					      "c 1:8 rwm",  "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm",
-					      "c 136:* rwm"};
+	static const char *const devices[] = {"c *:* m",   "b *:* m",	"c 1:3 rwm",  "c 1:5 rwm",
+					      "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",  "c 5:0 rwm",
+					      "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"};
 
 	for (size_t i = 0; i < COUNT(hierarchies); i++)
 		must(mkdir(in_cgroup(hierarchies[i], ""), 0755), "mkdir cgroup");
@@ -143,7 +143,7 @@ static void make_devices(void)
 	static const struct {
 		const char *name;
 		int major, minor;
-	} nodes[] = {{"dev/null", 1, 3},   {"dev/zero", 1, 5},    {"dev/full", 1, 7},
+	} nodes[] = {{"dev/null", 1, 3},   {"dev/zero", 1, 5},	  {"dev/full", 1, 7},
 		     {"dev/random", 1, 8}, {"dev/urandom", 1, 9}, {"dev/tty", 5, 0}};
 	static const char *const links[][2] = {{"/proc/self/fd", "dev/fd"},
 					       {"/proc/self/fd/0", "dev/stdin"},
@@ -170,8 +170,8 @@ static void mount_cgroups(void)
 		must(mkdir(target, 0755), target);
 		must(mount("cgroup", target, "cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, source), target);
 	}
-	must(mount(NULL, "sys/fs/cgroup", NULL,
-		   MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
+	must(mount(NULL, "sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		   NULL),
 	     "remount sys/fs/cgroup");
 }
 
@@ -203,10 +203,10 @@ static void enter_root(void)
 /* As Docker has them; what this kernel does not have is passed over, as the specification says. */
 static void hide_paths(void)
 {
-	static const char *const masked[] = {"/proc/acpi",    "/proc/asound",	   "/proc/interrupts",
-					     "/proc/kcore",   "/proc/keys",	   "/proc/latency_stats",
-					     "/proc/scsi",    "/proc/timer_list",  "/proc/timer_stats",
-					     "/proc/sched_debug", "/sys/firmware", "/sys/devices/virtual/powercap"};
+	static const char *const masked[] = {"/proc/acpi",	  "/proc/asound",     "/proc/interrupts",
+					     "/proc/kcore",	  "/proc/keys",	      "/proc/latency_stats",
+					     "/proc/scsi",	  "/proc/timer_list", "/proc/timer_stats",
+					     "/proc/sched_debug", "/sys/firmware",    "/sys/devices/virtual/powercap"};
 	static const char *const readonly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 					       "/proc/sysrq-trigger"};
 	struct stat st;
@@ -281,8 +281,8 @@ static void child(int ready, char *command)
 int main(int argc, char **argv)
 {
 	struct clone_args args = {
-		.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
-		.exit_signal = SIGCHLD,
+	    .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
+	    .exit_signal = SIGCHLD,
 	};
 	char pid_text[24];
 	int ready[2], status;

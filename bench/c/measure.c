@@ -7,6 +7,9 @@
  */
 #define _GNU_SOURCE
 #include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -35,15 +38,12 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		errx(2, "usage: measure COMMAND [ARG...]");
+	if (fcntl(3, F_SETFD, FD_CLOEXEC) < 0)
+		err(1, "descriptor 3");
 	begin = now();
-	pid = vfork();
-	if (pid < 0)
-		err(1, "vfork");
-	if (pid == 0) {
-		close(3);
-		execv(argv[1], argv + 1);
-		_exit(127);
-	}
+	errno = posix_spawn(&pid, argv[1], NULL, NULL, argv + 1, environ);
+	if (errno)
+		err(1, "%s", argv[1]);
 	if (wait4(pid, &status, 0, &usage) < 0)
 		err(1, "wait4");
 	end = now();
