@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -153,4 +155,13 @@ func TestCreateIsLimitedBeforeAnyoneJoins(t *testing.T) {
 	if err := m.Destroy(); err != nil {
 		t.Errorf("a second Destroy: %v", err)
 	}
+}
+
+// origin returns the field of config.json that an error is about.
+func origin(err error) string {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return "not a fault: " + err.Error()
+	}
+	return f.Origin
 }
