@@ -49,16 +49,13 @@ int receive_message(struct preamble *p, struct wire_message *m, int *fds, uint32
 	if (n <= 0)
 		return (int)n;
 
+	/* bailey asks for no other kind of control message on our end, so there is at most this one. */
 	uint32_t count = 0;
-	for (struct cmsghdr *k = CMSG_FIRSTHDR(&h); k;
-	     k = (h.msg_controllen - ((char *)k - (char *)&c) > CMSG_ALIGN(k->cmsg_len) + sizeof *k)
-		     ? (void *)((char *)k + CMSG_ALIGN(k->cmsg_len))
-		     : 0) {
-		if (k->cmsg_level != SOL_SOCKET || k->cmsg_type != SCM_RIGHTS)
-			continue;
-		uint32_t here = (uint32_t)((k->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		for (uint32_t i = 0; i < here && count < WIRE_MESSAGE_FDS; i++)
-			fds[count++] = ((int *)(void *)CMSG_DATA(k))[i];
+	if (h.msg_controllen >= sizeof c.header && c.header.cmsg_level == SOL_SOCKET &&
+	    c.header.cmsg_type == SCM_RIGHTS) {
+		uint32_t came = (uint32_t)((c.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		for (; count < came && count < WIRE_MESSAGE_FDS; count++)
+			fds[count] = ((int *)(void *)CMSG_DATA(&c.header))[count];
 	}
 	if ((size_t)n < sizeof *m || (size_t)n != sizeof *m + m->len || (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
 		return -EBADMSG;
