@@ -38,11 +38,10 @@ func (w *workshop) measured(args ...string) (sample, error) {
 	defer report.Close()
 	cmd := exec.CommandContext(ctx, filepath.Join(w.build, "measure"), args...)
 	// A file, not a pipe: a container that goes on would keep a pipe open.
-	stderr, err := os.CreateTemp(w.dir, "stderr")
+	stderr, err := os.Create(filepath.Join(w.dir, "stderr"))
 	if err != nil {
 		return sample{}, err
 	}
-	defer os.Remove(stderr.Name())
 	defer stderr.Close()
 	cmd.Stderr = stderr
 	cmd.ExtraFiles = []*os.File{report2}

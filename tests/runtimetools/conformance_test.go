@@ -96,7 +96,11 @@ func newSuite(t *testing.T) *suite {
 	if s.root, err = os.MkdirTemp("", "rt"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(s.root) })
+	t.Cleanup(func() {
+		if err := os.RemoveAll(s.root); err != nil {
+			t.Error(err)
+		}
+	})
 	reachable(t, s.root)
 	s.runtime = filepath.Join(s.dir, "runtime")
 	script := fmt.Sprintf("#!/bin/sh\nexec '%s' --root '%s' \"$@\"\n", target, s.root)
