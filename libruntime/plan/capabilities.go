@@ -50,7 +50,8 @@ type capabilitySets struct{ bounding, effective, permitted, inheritable, ambient
 //
 // Names that the kernel does not know are left out, and so is what the kernel would refuse (effective
 // beyond permitted, inheritable beyond bounding, ambient beyond either); the specification wants a warning
-// for these (spec.Warnings). What bailey itself cannot hand on is an error, because the payload would
+// for these (spec.Warnings). Permitted beyond bounding is left out as well: no execve(2) would let it
+// through. What bailey itself cannot hand on is an error, because the payload would
 // sooner or later fail without it for a reason nobody sees.
 func (c *compiler) credentials() error {
 	known := uint64(1)<<(c.o.LastCap+1) - 1
@@ -87,10 +88,14 @@ func (c *compiler) credentials() error {
 		}
 	}
 	c.caps.bounding = wanted.bounding & held
-	c.caps.permitted = wanted.permitted
-	c.caps.effective = wanted.effective & wanted.permitted
+	c.caps.permitted = wanted.permitted & c.caps.bounding
+	c.caps.effective = wanted.effective & c.caps.permitted
 	c.caps.inheritable = wanted.inheritable & c.caps.bounding
-	c.caps.ambient = wanted.ambient & wanted.permitted & c.caps.inheritable
+	c.caps.ambient = wanted.ambient & c.caps.permitted & c.caps.inheritable
+	if c.spec.Linux.Seccomp != nil && len(c.o.SeccompProgram) == 0 {
+		return &fault.Error{Step: "load the system-call filter", Origin: "/linux/seccomp", Err: errMissing,
+			Cause: "the profile has not been compiled"}
+	}
 	if c.keepsSysAdmin() && held&capSysAdmin == 0 {
 		return &fault.Error{Step: "load the system-call filter", Origin: "/linux/seccomp", Err: errNotPermitted,
 			Cause: "without no_new_privs the kernel takes a filter only from a process with CAP_SYS_ADMIN, which bailey " +

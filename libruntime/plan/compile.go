@@ -65,6 +65,8 @@ type compiler struct {
 	sent []Slot
 	// body are the operations of the init.
 	body []Op
+	// given are slots that the caller fills.
+	given []Slot
 	// late are changes to mounts that must wait until nothing is made below them any more.
 	late []Op
 	// devpts is the slot of the container's /dev/pts.
@@ -76,6 +78,12 @@ func (c *compiler) add(a Action, origin string) { c.body = append(c.body, Op{a, 
 // open adds an operation of the host whose result, in slot, goes to the init.
 func (c *compiler) open(slot Slot, a Action, origin string) {
 	c.host = append(c.host, Op{a, origin})
+	c.sent = append(c.sent, slot)
+}
+
+// give has a descriptor of the caller's handed to the init.
+func (c *compiler) give(slot Slot) {
+	c.given = append(c.given, slot)
 	c.sent = append(c.sent, slot)
 }
 
@@ -104,7 +112,7 @@ func (c *compiler) listener() Slot {
 	if c.o.Attached {
 		return ""
 	}
-	c.sent = append(c.sent, SlotListener)
+	c.give(SlotListener)
 	return SlotListener
 }
 
@@ -132,5 +140,5 @@ func (c *compiler) assemble(joiner []Op) *Plan {
 		ops = append(ops, Op{SendDescriptors{rest[:n:n]}, ""})
 		rest = rest[n:]
 	}
-	return &Plan{Ops: append(ops, c.body...)}
+	return &Plan{Ops: append(ops, c.body...), Given: c.given}
 }

@@ -32,6 +32,7 @@ func CompileExec(p *specs.Process, s *specs.Spec, o ExecOptions) (*Plan, error) 
 		c.host = append(c.host, Op{SetAffinity{CPUs: a.Initial, Initial: true}, c.field("/execCPUAffinity/initial")})
 	}
 
+	c.givenToJoiner()
 	joiner := append([]Op{{NotDumpable{}, ""}}, c.joinCgroups()...)
 	if types := c.ns.joined &^ CgroupNS; types != 0 {
 		joiner = append(joiner, Op{JoinContainer{SlotContainer, types}, "/linux/namespaces"})
@@ -53,6 +54,19 @@ func CompileExec(p *specs.Process, s *specs.Spec, o ExecOptions) (*Plan, error) 
 	return c.assemble(joiner), nil
 }
 
+// givenToJoiner lists the descriptors of the container that is entered.
+func (c *compiler) givenToJoiner() {
+	for i := range c.o.CgroupTasks {
+		c.given = append(c.given, cgroupTasks(i))
+	}
+	if c.o.CgroupDirectory {
+		c.given = append(c.given, SlotCgroup)
+	}
+	if c.ns.joined != 0 {
+		c.given = append(c.given, SlotContainer)
+	}
+}
+
 // enterContainer adds what the process in a container still lacks after the clone.
 func (c *compiler) enterContainer() {
 	if a := c.process.ExecCPUAffinity; a != nil && a.Final != "" {
@@ -66,7 +80,7 @@ func (c *compiler) enterContainer() {
 		c.openProc(false)
 	}
 	if !c.ns.has(MountNS) {
-		c.sent = append(c.sent, SlotRoot)
+		c.give(SlotRoot)
 		c.add(Chroot{}, "/root/path")
 	}
 }

@@ -114,7 +114,9 @@ func (a Clone) String() string {
 }
 
 // String returns the names of the kinds in n: "user, mnt and pid", in the order in which they are made.
-func (n Namespace) String() string {
+func (n Namespace) String() string { return enumerate(n.names()) }
+
+func (n Namespace) names() []string {
 	var names []string
 	for _, k := range namespaceKinds {
 		if n&k.kind != 0 {
@@ -125,7 +127,7 @@ func (n Namespace) String() string {
 	if n != 0 {
 		names = append(names, "0x"+strconv.FormatUint(uint64(n), 16))
 	}
-	return enumerate(names)
+	return names
 }
 
 func many(n Namespace, word string) string {

@@ -96,6 +96,11 @@ func recursively(r bool) string {
 	return ""
 }
 
+// String returns what is made, in a word.
+func (k CreateKind) String() string {
+	return [...]string{"nothing", "directory", "file", "like source"}[k]
+}
+
 func (a Attach) String() string {
 	s := "attach " + string(a.Slot) + " at " + a.Path
 	if a.CopyUp {

@@ -104,10 +104,13 @@ func (c *compiler) joiner() []Op {
 func (c *compiler) joinCgroups() []Op {
 	ops := make([]Op, 0, c.o.CgroupTasks)
 	for i := range c.o.CgroupTasks {
-		ops = append(ops, Op{JoinCgroup{Slot("cgroup/" + strconv.Itoa(i))}, "/linux/cgroupsPath"})
+		ops = append(ops, Op{JoinCgroup{cgroupTasks(i)}, "/linux/cgroupsPath"})
 	}
 	return ops
 }
+
+// cgroupTasks is the slot of the tasks file of the container's v1 cgroup i.
+func cgroupTasks(i int) Slot { return Slot("cgroup/" + strconv.Itoa(i)) }
 
 func (c *compiler) cgroup() Slot {
 	if c.o.CgroupDirectory {

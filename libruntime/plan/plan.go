@@ -3,6 +3,8 @@ package plan
 // Plan is the ordered list of operations that make a container, or a process in one.
 type Plan struct {
 	Ops []Op
+	// Given are the slots that no operation fills: the caller provides these descriptors itself.
+	Given []Slot
 }
 
 // Op is one operation and the place in config.json that asked for it.

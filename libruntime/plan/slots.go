@@ -1,0 +1,71 @@
+package plan
+
+// uses returns the slots that an action reads.
+func uses(a Action) []Slot {
+	var slots []Slot
+	switch a := a.(type) {
+	case JoinNamespace:
+		slots = []Slot{a.Slot}
+	case JoinContainer:
+		slots = []Slot{a.Slot}
+	case JoinCgroup:
+		slots = []Slot{a.Slot}
+	case Clone:
+		slots = []Slot{a.Cgroup}
+	case NewTimeNamespace, WriteSysctl, SetExecLabel:
+		slots = []Slot{SlotProc}
+	case AttachRoot, PivotRoot, MoveRoot, Chroot, RemountInPlace, MakeDirectory, MakeDevice, MakeSymlink, ReadonlyPath:
+		slots = []Slot{SlotRoot}
+	case SetMountAttributes:
+		slots = []Slot{a.Slot}
+	case Attach:
+		slots = []Slot{a.Slot, SlotRoot}
+	case MaskPath:
+		slots = []Slot{SlotRoot, SlotNull, SlotEmpty}
+	case OpenConsole:
+		slots = []Slot{a.Devpts}
+	case AttachConsole:
+		slots = []Slot{SlotConsole, SlotRoot}
+	case SendConsole:
+		slots = []Slot{SlotConsoleMaster}
+	case UseConsole:
+		slots = []Slot{SlotConsole}
+	case RunHook:
+		slots = []Slot{SlotState}
+	case AwaitStart:
+		slots = []Slot{a.Listener}
+	case ChangeDirectory:
+		if a.Create {
+			slots = []Slot{SlotRoot}
+		}
+	}
+	if len(slots) > 0 && slots[0] == "" {
+		return slots[1:]
+	}
+	return slots
+}
+
+// fills returns the slots that an action fills. CreateCgroup is not among them: which of the cgroup's slots
+// it fills is seen from their use.
+func fills(a Action) []Slot {
+	switch a := a.(type) {
+	case OpenNamespace:
+		return []Slot{a.Slot}
+	case OpenTree:
+		return []Slot{a.Slot}
+	case OpenDirectory:
+		return []Slot{a.Slot}
+	case OpenProc:
+		return []Slot{SlotProc}
+	case NewFilesystem:
+		return []Slot{a.Slot}
+	case OpenMount:
+		return []Slot{a.Slot}
+	case OpenConsole:
+		return []Slot{SlotConsole, SlotConsoleMaster}
+	case SendState, AwaitStart:
+		// start brings a new state, which replaces that of create.
+		return []Slot{SlotState}
+	}
+	return nil
+}
