@@ -1,19 +1,20 @@
 package nsexec
 
 import (
-	"bytes"
-	"io"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bailey-oci/bailey/libruntime/plan"
 	"golang.org/x/sys/unix"
 )
 
-// rootfs makes a root filesystem with busybox, and returns a detached clone of it.
-func rootfs(t *testing.T) *os.File {
+// rootfs makes a root filesystem with busybox and a directory "out" for everybody.
+func rootfs(t *testing.T) string {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root to mount")
@@ -23,7 +24,7 @@ func rootfs(t *testing.T) *os.File {
 	if err != nil {
 		t.Skip("needs busybox-static: ", err)
 	}
-	for _, d := range []string{"bin", "proc", "dev"} {
+	for _, d := range []string{"bin", "proc", "dev", "out"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -31,9 +32,18 @@ func rootfs(t *testing.T) *os.File {
 	if err := os.WriteFile(filepath.Join(dir, "bin/busybox"), busybox, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return tree(t, dir)
+	for _, applet := range []string{"sh", "cat", "ls", "cp", "wc", "hostname", "sleep"} {
+		if err := os.Symlink("busybox", filepath.Join(dir, "bin", applet)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "out"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
+// tree returns a detached clone of what is mounted at path.
 func tree(t *testing.T, path string) *os.File {
 	t.Helper()
 	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
@@ -54,8 +64,6 @@ func ops(actions ...plan.Action) *plan.Plan {
 	}
 	return p
 }
-
-const caps = 1<<41 - 1
 
 // container is a plan that executes busybox in namespaces of its own.
 func container(script string) []plan.Action {
@@ -101,42 +109,162 @@ func container(script string) []plan.Action {
 	}
 }
 
-func TestContainer(t *testing.T) {
+// run executes the actions' plan and returns the init that waits for its start.
+func run(t *testing.T, root *os.File, actions []plan.Action) (*Init, error) {
+	t.Helper()
 	p, err := Take()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cloned := 0
-	init, err := p.Run(ops(container(`/bin/busybox cat /proc/self/status; /bin/busybox hostname
-		/bin/busybox pwd; /bin/busybox ls -l /proc/self/fd /dev; /bin/busybox wc -c </proc/keys
-		/bin/busybox ls /proc/irq /proc/acpi | /bin/busybox wc -l; /bin/busybox mount; exit 42`)...), &Server{
-		Descriptors: map[plan.Slot]*os.File{plan.SlotRoot: rootfs(t), plan.SlotNull: tree(t, "/dev/null")},
+	init, err := p.Run(ops(actions...), &Server{
+		Descriptors: map[plan.Slot]*os.File{plan.SlotRoot: root, plan.SlotNull: tree(t, "/dev/null")},
 		Cloned:      func(pid int) error { cloned = pid; return nil },
 		Asked:       func(plan.Op, *os.File) (*os.File, error) { return nil, nil },
 	})
+	if err == nil && cloned != init.PID {
+		t.Errorf("Cloned was told %d, the init is %d", cloned, init.PID)
+	}
+	if err != nil && cloned != 0 && unix.Kill(cloned, 0) != unix.ESRCH {
+		t.Errorf("process %d is left after %v", cloned, err)
+	}
+	return init, err
+}
+
+func TestContainer(t *testing.T) {
+	dir := rootfs(t)
+	init, err := run(t, tree(t, dir), container(`
+		exec >/a/b/tmp/out; cat /proc/self/status; echo host=$(hostname) cwd=$(pwd)
+		echo fds $(ls /proc/self/fd); echo keys $(wc -c </proc/keys); echo irq $(ls /proc/irq | wc -l)
+		echo x 2>/dev/null >/proc/sys/kernel/hostname || echo sys is read-only
+		ls -l /dev; cat /proc/self/mountinfo; cp /a/b/tmp/out /out/result; exit 42`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cloned != init.PID {
-		t.Errorf("cloned %d, init %d", cloned, init.PID)
-	}
-	out := capture(t, init.PID, init)
-	t.Log(out)
-}
-
-// capture starts the init and returns what it wrote; its streams are this process's, so they go through
-// /proc only where a test needs them. Here standard output is the test's own.
-func capture(t *testing.T, pid int, init *Init) string {
-	t.Helper()
 	if err := init.Start(nil); err != nil {
 		t.Fatal(err)
 	}
-	if ws := wait(pid); ws.ExitStatus() != 42 {
-		t.Errorf("status %v", ws)
+	if ws := wait(init.PID); ws.ExitStatus() != 42 {
+		t.Errorf("the payload ended with %v, not with its own status", ws)
 	}
-	return ""
+	b, err := os.ReadFile(filepath.Join(dir, "out/result"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := string(b)
+	for _, want := range []string{
+		"\nUid:\t7\t7\t7\t7\n", "\nGid:\t8\t8\t8\t8\n", "\nGroups:\t9 10 \n", "\nNoNewPrivs:\t1\n",
+		"\nCapBnd:\t0000000000000020\n", "\nCapEff:\t0000000000000020\n", "\nCapAmb:\t0000000000000020\n",
+		"\nUmask:\t0022\n", "host=inside cwd=/work/dir\n", "fds 0 1 2 3\n", "keys 0\n", "irq 0\n",
+		"sys is read-only\n", "1,   5", "fd -> /proc/self/fd\n", " /a/b/tmp ",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the container does not show %q", want)
+		}
+	}
+	var mounts []string
+	for line := range strings.Lines(out) {
+		if f := strings.Fields(line); len(f) > 8 && slices.Contains(f, "-") {
+			mounts = append(mounts, f[4])
+		}
+	}
+	slices.Sort(mounts)
+	if got := strings.Join(mounts, " "); got != "/ /a/b/tmp /proc /proc/acpi /proc/irq /proc/keys /proc/sys" {
+		t.Errorf("the container sees the mounts %s", got)
+	}
+	if t.Failed() {
+		t.Log(out)
+	}
 }
 
-var _ = io.EOF
-var _ = bytes.MinRead
-var _ = strings.ToLower
+// Every operation's failure comes back with its own words, and nothing is left running.
+func TestFailures(t *testing.T) {
+	insert := func(at plan.Action, extra plan.Action) []plan.Action {
+		all := container("exit 0")
+		for i, a := range all {
+			if reflect.TypeOf(a) == reflect.TypeOf(at) {
+				return append(all[:i:i], append([]plan.Action{extra}, all[i:]...)...)
+			}
+		}
+		t.Fatalf("no %T in the plan", at)
+		return nil
+	}
+	pivot := plan.PivotRoot{}
+	for name, c := range map[string]struct {
+		actions []plan.Action
+		want    []string
+	}{
+		"mount option": {insert(pivot, plan.NewFilesystem{Slot: "x", Type: "tmpfs", Options: []string{"sise=1"}}),
+			[]string{"fsconfig", "sise", "EINVAL"}},
+		"filesystem": {insert(pivot, plan.NewFilesystem{Slot: "x", Type: "nofs"}), []string{"fsopen", "nofs", "ENODEV"}},
+		"target":     {insert(pivot, plan.RemountInPlace{Path: "/missing"}), []string{"openat2", "missing", "ENOENT"}},
+		"device":     {insert(pivot, plan.MakeDevice{Path: "/proc/x", Mode: 0o600}), []string{"mknodat"}},
+		"executable": {insert(plan.ReportReady{}, plan.ResolveExecutable{Name: "nothing", Candidates: []string{"/bin/nothing"}}),
+			[]string{`exec: "nothing": executable file not found in $PATH`}},
+		"a directory to execute": {insert(plan.ReportReady{}, plan.ResolveExecutable{Name: "/bin", Candidates: []string{"/bin"}}),
+			[]string{`exec: "/bin": is a directory`}},
+		"a hook that fails": {insert(pivot, plan.RunHook{Point: "createContainer", Path: "/bin/sh",
+			Args: []string{"sh", "-c", "echo no such luck >&2; exit 3"}}), []string{"createContainer", "no such luck"}},
+		"a hook that hangs": {insert(pivot, plan.RunHook{Point: "createContainer", Path: "/bin/sleep",
+			Args: []string{"sleep", "600"}, Timeout: 50 * time.Millisecond}), []string{"createContainer", "timeout"}},
+		"a verification that finds more than was asked for": {insert(plan.ReportReady{}, plan.Verify{UID: 7, GID: 8}),
+			[]string{"capget", "another effective set"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := run(t, tree(t, rootfs(t)), c.actions)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not name %q", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q is more than a line", err)
+			}
+		})
+	}
+}
+
+// The executable can vanish between create and start.
+func TestExecFailure(t *testing.T) {
+	actions := container("exit 0")
+	actions[len(actions)-1] = plan.Exec{Candidates: []string{"/gone"}, Args: []string{"/gone"}}
+	init, err := run(t, tree(t, rootfs(t)), actions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = init.Start(nil)
+	if err == nil || !strings.Contains(err.Error(), "stat /gone: no such file or directory") {
+		t.Errorf("got %v", err)
+	}
+	wait(init.PID)
+}
+
+// A root whose links lead out of it leads nowhere but back into it.
+func TestLinksStayInside(t *testing.T) {
+	dir := rootfs(t)
+	outside := t.TempDir()
+	for _, l := range [][2]string{{outside, "a"}, {"../../../../../../.." + outside, "work"}, {"/loop", "loop"}} {
+		if err := os.Symlink(l[0], filepath.Join(dir, l[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	init, err := run(t, tree(t, dir), container("exit 42"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := init.Start(nil); err != nil {
+		t.Fatal(err)
+	}
+	if ws := wait(init.PID); ws.ExitStatus() != 42 {
+		t.Errorf("status %v", ws)
+	}
+	if left, _ := os.ReadDir(outside); len(left) != 0 {
+		t.Errorf("made outside of the root: %v", left)
+	}
+	if _, err := os.Stat(filepath.Join(dir, outside, "dir")); err != nil {
+		t.Errorf("not made where the link leads inside the root: %v", err)
+	}
+}
