@@ -56,6 +56,7 @@ conformance: deps build ## the OCI runtime-tools programs (root); RUNTIME=… fo
 lint: lint-go lint-c lint-sh ## every linter
 
 lint-go: $(LINT)
+	$(LINT) config verify
 	$(LINT) run ./...
 
 # Built once; compiling it takes a minute or two.
