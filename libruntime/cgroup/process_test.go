@@ -82,8 +82,8 @@ func (p *process) do(t *testing.T, line string) string {
 	return strings.TrimSpace(answer)
 }
 
-// cgroups returns where a process is, by controller ("" for v2).
-func cgroups(t *testing.T, pid string) map[string]string {
+// whereabouts returns where a process is, by controller ("" for v2).
+func whereabouts(t *testing.T, pid string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile("/proc/" + pid + "/cgroup")
 	if err != nil {
@@ -103,7 +103,7 @@ func TestJoin(t *testing.T) {
 	s := typicalSpec(t)
 	m := create(t, s, Options{})
 	p := spawn(t, m)
-	at := cgroups(t, p.do(t, "echo $$"))
+	at := whereabouts(t, p.do(t, "echo $$"))
 	for c := range m.Paths() {
 		if at[c] != s.Linux.CgroupsPath {
 			t.Errorf("in the %q hierarchy the process is in %s", c, at[c])
