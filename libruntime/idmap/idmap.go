@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
@@ -34,6 +35,13 @@ func Write(pid int, uids, gids []plan.IDMapping) error {
 		return err
 	}
 	return w.write(users, uids)
+}
+
+// DeniesSetgroups reports whether a user namespace with these group mappings will deny setgroups(2):
+// the kernel's condition for letting an ordinary user map the own group without help. Otherwise a
+// group could be dropped that denies access to something.
+func DeniesSetgroups(gids []specs.LinuxIDMapping) bool {
+	return os.Geteuid() != 0 && len(gids) == 1 && gids[0].Size == 1 && int64(gids[0].HostID) == int64(os.Getegid())
 }
 
 // kind is one of the two maps.
@@ -66,8 +74,7 @@ func (w writer) write(k kind, maps []plan.IDMapping) error {
 	case os.Geteuid() == 0:
 	case ownOnly(k, maps):
 		if k.file == groups.file {
-			// The kernel's condition for letting an ordinary user write a group map:
-			// otherwise a group could be dropped that denies access to something.
+			// See DeniesSetgroups.
 			if err := w.file("setgroups", "deny"); err != nil {
 				return w.failed(k, maps, err)
 			}

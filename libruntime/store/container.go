@@ -74,6 +74,9 @@ func (c *Container) Lock() error {
 	}
 }
 
+// Unlock gives up the lock; the container stays open.
+func (c *Container) Unlock() { unix.Flock(c.fd, unix.LOCK_UN) }
+
 // LockWithin is Lock, but gives up after d. The error for that wraps ErrBusy.
 func (c *Container) LockWithin(d time.Duration) error {
 	for deadline := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
@@ -87,6 +90,15 @@ func (c *Container) LockWithin(d time.Duration) error {
 			return &fault.Error{Step: "lock the state directory " + c.path, Err: ErrBusy}
 		}
 	}
+}
+
+// Busy reports whether another process holds the lock. It must not be called by the one that does.
+func (c *Container) Busy() bool {
+	if unix.Flock(c.fd, unix.LOCK_SH|unix.LOCK_NB) == unix.EWOULDBLOCK {
+		return true
+	}
+	unix.Flock(c.fd, unix.LOCK_UN)
+	return false
 }
 
 // ErrBusy says that another process is changing the container.

@@ -93,6 +93,10 @@ func (r *Record) field(d *jsontext.Decoder, name string) error {
 		return boolean(d, name, &r.CgroupsDisabled)
 	case "rootless":
 		return boolean(d, name, &r.Rootless)
+	case "sharedPIDs":
+		return boolean(d, name, &r.SharedPIDs)
+	case "hooks":
+		return list(d, name, &r.Hooks)
 	case "annotations":
 		return table(d, name, &r.Annotations)
 	case "cgroupPaths":
@@ -160,6 +164,27 @@ func number(d *jsontext.Decoder, name string, limit uint64) (uint64, error) {
 		return 0, invalid(name, fmt.Sprintf("%s is not a whole number from 0 to %d", shorten(string(v)), limit))
 	}
 	return n, nil
+}
+
+func list(d *jsontext.Decoder, name string, dst *[]string) error {
+	if d.PeekKind() != '[' {
+		if _, err := d.ReadValue(); err != nil {
+			return broken(err)
+		}
+		return invalid(name, "it is not a list")
+	}
+	d.ReadToken() // the bracket that PeekKind saw
+	for d.PeekKind() != ']' {
+		var s string
+		if err := text(d, name+"/"+strconv.Itoa(len(*dst)), &s); err != nil {
+			return err
+		}
+		*dst = append(*dst, s)
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return broken(err)
+	}
+	return nil
 }
 
 func table(d *jsontext.Decoder, name string, dst *map[string]string) error {

@@ -47,6 +47,12 @@ type Record struct {
 	// CgroupPaths are the container's cgroups: the absolute path for every v1 controller, and under
 	// "" for the unified hierarchy.
 	CgroupPaths map[string]string
+	// SharedPIDs says that the container has no pid namespace of its own, so that its other processes
+	// do not end with its init.
+	SharedPIDs bool
+	// Hooks are the points (startContainer, poststart, poststop) that have hooks and are still to come,
+	// so that commands after create need not read config.json for nothing.
+	Hooks []string
 	// CgroupsDisabled and Rootless are choices of create that later commands must make again.
 	CgroupsDisabled, Rootless bool
 }
@@ -85,6 +91,16 @@ func (r *Record) encode() ([]byte, error) {
 	b = strconv.AppendBool(b, r.CgroupsDisabled)
 	b = append(b, `,"rootless":`...)
 	b = strconv.AppendBool(b, r.Rootless)
+	b = append(b, `,"sharedPIDs":`...)
+	b = strconv.AppendBool(b, r.SharedPIDs)
+	if len(r.Hooks) > 0 {
+		b = append(b, `,"hooks":`...)
+		for i, h := range r.Hooks {
+			b = append(b, "[,"[min(i, 1)])
+			b, err = appendString(b, err, "hooks", h)
+		}
+		b = append(b, ']')
+	}
 	str("ociVersion", r.Version)
 	str("id", r.ID)
 	str("status", string(r.Status))

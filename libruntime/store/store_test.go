@@ -24,7 +24,8 @@ func testRecord(id string) *Record {
 		Created: time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC), UID: 1000,
 		Annotations: map[string]string{"a": "b\n", "c/d": "ü"},
 		CgroupPaths: map[string]string{"": "/sys/fs/cgroup/x", "memory": "/sys/fs/cgroup/memory/x"},
-		Rootless:    true,
+		Hooks:       []string{"poststart", "poststop"},
+		Rootless:    true, SharedPIDs: true,
 	}
 }
 
@@ -219,6 +220,9 @@ func TestHostileState(t *testing.T) {
 		"cgroups a list":   {with(`"cgroupPaths":{`, `"x":0,"cgroupPaths":[],"y":{`), "/cgroupPaths", "not an object"},
 		"cgroup a number":  {with(`"/sys/fs/cgroup/x"`, `3`), "/cgroupPaths/", "not a string"},
 		"rootless a word":  {with(`"rootless":true`, `"rootless":"yes"`), "/rootless", "true or false"},
+		"hooks a word":     {with(`["poststart","poststop"]`, `"poststop"`), "/hooks", "not a list"},
+		"hook a number":    {with(`["poststart","poststop"]`, `["poststop",1]`), "/hooks/1", "not a string"},
+		"hooks unended":    {with(`["poststart","poststop"]`, `["poststop"`), "state.json", "invalid character"},
 		"id of another":    {with(`"id":"web"`, `"id":"db"`), "/id", "directory of container web"},
 		"name with escape": {with(`"uid":1000`, `"\u0075id":1000,"uid":2`), "state.json", "duplicate"},
 	} {

@@ -1,0 +1,166 @@
+package libruntime
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/libruntime/hooks"
+	"github.com/bailey-oci/bailey/libruntime/idmap"
+	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/store"
+	"github.com/bailey-oci/bailey/nsexec"
+)
+
+// asked does what the container's init asks for while it is being made.
+func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
+	switch a := op.Action.(type) {
+	case plan.RunHooks:
+		return nil, c.runHooks(a)
+	case plan.SendState:
+		// For hooks in the container's namespaces, which see the init under another process ID.
+		pid, err := innerPID(c.pid)
+		if err != nil {
+			return nil, err
+		}
+		state, err := hookState(c.rec, store.Created, pid)
+		if err != nil {
+			return nil, err
+		}
+		return nsexec.Sealed("state", state)
+	case plan.SendConsole:
+		var err error
+		c.console, err = takeConsole(received, c.opts.ConsoleSocket)
+		return nil, err
+	case plan.ReportReady:
+		return nil, nil
+	}
+	return nil, askedAction(op, c.pid, c.rec.Rootless, c.rt.warn)
+}
+
+// runHooks runs the hooks of a point in the caller's namespaces.
+func (c *creation) runHooks(a plan.RunHooks) error {
+	list := map[string][]specs.Hook{
+		"prestart":      c.spec.Hooks.Prestart, //nolint:staticcheck // deprecated, and still in use
+		"createRuntime": c.spec.Hooks.CreateRuntime,
+	}[a.Point]
+	// By the specification the environment is created when hooks run: the status is not "creating" any more.
+	state, err := hookState(c.rec, store.Created, c.pid)
+	if err != nil {
+		return err
+	}
+	c.hooked = true
+	return hooks.Run(c.ctx, a.Point, list, c.path, state)
+}
+
+// askedAction does an action that concerns the process pid, of a new container or in an existing one.
+func askedAction(op plan.Op, pid int, rootless bool, warn func(...string)) error {
+	switch a := op.Action.(type) {
+	case plan.WriteIDMaps:
+		return idmap.Write(pid, a.UIDs, a.GIDs)
+	case plan.SetOOMScore:
+		err := setOOMScore(op, pid, a.Score)
+		if err != nil && rootless && errors.Is(err, unix.EACCES) {
+			warn(err.Error())
+			return nil
+		}
+		return err
+	case plan.SetRlimits:
+		return setRlimits(op, pid, a.Limits)
+	case plan.SetAffinity:
+		return setAffinity(op, pid, a)
+	case plan.SetScheduler:
+		return setScheduler(op, pid, a)
+	case plan.SetIOPriority:
+		return setIOPriority(op, pid, a)
+	case plan.ReportReady:
+		return nil
+	}
+	return fault.New("the plan has an action that bailey cannot do: "+op.String(), op.Origin)
+}
+
+// setOOMScore writes oom_score_adj. A score that is in force already is not written, because only a
+// privileged process may lower it.
+func setOOMScore(op plan.Op, pid, score int) error {
+	path := "/proc/" + strconv.Itoa(pid) + "/oom_score_adj"
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "open", Err: err}
+	}
+	defer unix.Close(fd)
+	var buf [16]byte
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		return &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "read", Err: err}
+	}
+	current := strings.TrimSpace(string(buf[:n]))
+	want := strconv.Itoa(score)
+	if current == want {
+		return nil
+	}
+	if _, err = unix.Pwrite(fd, []byte(want), 0); err == nil {
+		return nil
+	}
+	f := &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "write", Err: err}
+	if err == unix.EACCES {
+		f.Cause = "lowering the score below that of bailey's own parent (" + current +
+			") needs CAP_SYS_RESOURCE, which bailey does not have"
+		f.Remedy = "set oomScoreAdj to " + current + " or more"
+	}
+	return f
+}
+
+// setRlimits sets the limits from outside, so that the process need not have the right to raise them.
+func setRlimits(op plan.Op, pid int, limits []plan.Rlimit) error {
+	for i, l := range limits {
+		err := unix.Prlimit(pid, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil)
+		if err == nil {
+			continue
+		}
+		f := &fault.Error{
+			Step: "set " + l.Name + " to " + limit(l.Soft) + ":" + limit(l.Hard), Syscall: "prlimit64", Err: err,
+			Origin: op.Origin + "/" + strconv.Itoa(i),
+		}
+		if err == unix.EPERM {
+			var now unix.Rlimit
+			if unix.Prlimit(pid, l.Resource, nil, &now) == nil && l.Hard > now.Max {
+				f.Cause = "raising the hard limit, which is " + limit(now.Max) + " here, needs CAP_SYS_RESOURCE, which bailey does not have"
+				f.Remedy = "lower the limit in config.json, or raise that of bailey's surroundings"
+			} else if l.Resource == unix.RLIMIT_NOFILE {
+				f.Cause = "it is more than the kernel allows any process (sysctl fs.nr_open)"
+			}
+		}
+		return f
+	}
+	return nil
+}
+
+// limit returns a resource limit as config.json and people write it.
+func limit(n uint64) string {
+	if n == unix.RLIM_INFINITY {
+		return "unlimited"
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// innerPID returns the process ID of a process in its own pid namespace.
+func innerPID(pid int) (int, error) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, fault.Wrap(reason(err), "read the status of process "+strconv.Itoa(pid), "")
+	}
+	for line := range strings.Lines(string(data)) {
+		if ids, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			f := strings.Fields(ids)
+			if n, err := strconv.Atoi(f[len(f)-1]); err == nil {
+				return n, nil
+			}
+		}
+	}
+	return 0, fault.New("find the process ID that process "+strconv.Itoa(pid)+" has in its own pid namespace", "")
+}

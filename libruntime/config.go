@@ -1,0 +1,135 @@
+package libruntime
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/spec"
+)
+
+// bundle is a bundle that was read and found valid.
+type bundle struct {
+	// path is absolute.
+	path string
+	// data is the config.json that spec was read from.
+	data []byte
+	spec *specs.Spec
+}
+
+// loadBundle reads the bundle in dir, or in the working directory where dir is empty. config names
+// another file than the bundle's config.json; a relative one counts from the working directory.
+func loadBundle(dir, config string) (*bundle, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fault.Wrap(err, "find the bundle "+dir, "--bundle")
+	}
+	if config == "" {
+		config = path + "/config.json"
+	}
+	b := &bundle{path: path}
+	if b.data, err = readConfig(config); err != nil {
+		return nil, err
+	}
+	if b.spec, err = spec.Parse(b.data); err != nil {
+		return nil, err
+	}
+	if err := spec.Validate(b.spec); err != nil {
+		return nil, err
+	}
+	return b, b.checkRoot()
+}
+
+// rootfs returns the path of the root filesystem.
+func (b *bundle) rootfs() string {
+	if p := b.spec.Root.Path; filepath.IsAbs(p) {
+		return p
+	}
+	return b.path + "/" + b.spec.Root.Path
+}
+
+// checkRoot refuses a root that is no directory, which would otherwise show in the middle of a start.
+func (b *bundle) checkRoot() error {
+	var st unix.Stat_t
+	err := unix.Stat(b.rootfs(), &st)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return &fault.Error{Step: "open the root filesystem " + b.rootfs(), Origin: "/root/path", Err: err}
+	}
+	return nil
+}
+
+// readConfig reads the file once, so that what is parsed is also what goes on record.
+func readConfig(path string) ([]byte, error) {
+	failed := func(err error) error {
+		if errors.Is(err, unix.ENOENT) {
+			return &fault.Error{Step: "read " + path, Origin: "--bundle", Err: unix.ENOENT,
+				Cause:  "the directory is not a bundle: it has no config.json",
+				Remedy: "name the bundle with --bundle, or write a configuration with: bailey spec"}
+		}
+		return fault.Wrap(err, "read "+path, "--bundle")
+	}
+	// O_NONBLOCK: the open of a FIFO must not hang.
+	f, err := os.OpenFile(path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, failed(reason(err))
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, failed(reason(err))
+	}
+	if !info.Mode().IsRegular() {
+		return nil, failed(errors.New("it is not a regular file"))
+	}
+	data := make([]byte, 0, info.Size()+1)
+	for {
+		n, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case err == io.EOF:
+			return data, nil
+		case err != nil:
+			return nil, failed(reason(err))
+		case len(data) > spec.MaxSize:
+			return nil, failed(fmt.Errorf("it has more than %d bytes", spec.MaxSize))
+		case len(data) == cap(data):
+			data = append(data, 0)[:len(data)]
+		}
+	}
+}
+
+// reason returns the errno that a function of package os has wrapped, without the path, which the
+// error's step names.
+func reason(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+// spec returns the configuration that the container was made from.
+func (c *container) spec() (*specs.Spec, error) {
+	data, err := c.ReadConfig()
+	if err != nil {
+		return nil, err
+	}
+	s, err := spec.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	// The copy is as good as its validation at create, unless somebody has changed it since.
+	if err := spec.Validate(s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}

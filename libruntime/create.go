@@ -1,0 +1,281 @@
+package libruntime
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/libruntime/cgroup"
+	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/store"
+	"github.com/bailey-oci/bailey/nsexec"
+	"github.com/bailey-oci/bailey/spec"
+)
+
+// CreateOptions are the caller's choices for one container. All but ID are optional.
+type CreateOptions struct {
+	ID string
+	// Bundle is the bundle's directory; "" is the working directory.
+	Bundle string
+	// Config is the configuration's path, where it is not the bundle's config.json.
+	Config string
+	// ConsoleSocket is the path of a Unix socket that is sent the terminal's master.
+	ConsoleSocket string
+	// PidfdSocket is the path of a Unix socket that is sent a pidfd of the container's init.
+	PidfdSocket string
+	// PIDFile is the path of a file that the process ID of the container's init is written to.
+	PIDFile string
+	// NoPivot enters the root by moving its mount instead of pivot_root(2).
+	NoPivot bool
+	// NoNewKeyring leaves the payload the caller's session keyring.
+	NoNewKeyring bool
+	// PreserveFDs is how many descriptors above the standard streams and the ListenFDs the payload
+	// inherits.
+	PreserveFDs uint32
+	// ListenFDs is the number of sockets, from descriptor 3 on, that a service manager has given to
+	// bailey for the payload (sd_listen_fds(3)).
+	ListenFDs uint32
+}
+
+// Create makes a container and leaves it waiting for Start.
+func (rt *Runtime) Create(opts *CreateOptions) error {
+	c := &creation{rt: rt, opts: opts}
+	ctx, stop := interruptible()
+	defer stop()
+	init, err := c.make(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.dir.Close()
+	c.rec.Status = store.Created
+	err = c.dir.Write(c.rec)
+	if err == nil {
+		err = c.announce(init.PID)
+	}
+	if err != nil {
+		init.Release()
+		c.undo(init)
+		return err
+	}
+	init.Release()
+	return nil
+}
+
+// creation is the making of one container.
+type creation struct {
+	rt   *Runtime
+	opts *CreateOptions
+	// attached: one process makes and starts the container (run).
+	attached bool
+	// detach: bailey does not stay with the payload.
+	detach bool
+
+	*bundle
+	plan   *plan.Plan
+	dir    *store.Container
+	rec    *store.Record
+	cgroup *cgroup.Manager
+	// made is where the result of cgroupFiles, which runs beside the rest, comes in.
+	made chan cgroupFiles
+	// console is the terminal's master, where bailey itself serves it.
+	console *os.File
+	// hooked: the hooks have begun, so that poststop hooks have something to undo.
+	hooked bool
+	ctx    context.Context
+	pid    int
+}
+
+// make takes everything up to the init that waits for its start. The container's directory stays
+// locked. On an error nothing is left.
+func (c *creation) make(ctx context.Context) (init *nsexec.Init, err error) {
+	c.ctx = ctx
+	// First of all, so that it starts beside what follows.
+	preamble, err := nsexec.Take()
+	if err != nil {
+		return nil, err
+	}
+	if c.bundle, err = loadBundle(c.opts.Bundle, c.opts.Config); err == nil {
+		err = c.record()
+	}
+	if err != nil {
+		preamble.Discard()
+		return nil, err
+	}
+	descriptors, err := c.prepare()
+	if err != nil {
+		preamble.Discard()
+		c.undo(nil)
+		return nil, err
+	}
+	init, err = preamble.Run(c.plan, &nsexec.Server{
+		Descriptors: descriptors, Cloned: c.cloned, Asked: c.asked,
+	})
+	if err == nil {
+		if err = context.Cause(ctx); err == nil {
+			return init, nil
+		}
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	c.undo(init)
+	return nil, err
+}
+
+// record makes the container's directory and puts on record what is going to be made.
+func (c *creation) record() error {
+	if err := c.checkTerminal(); err != nil {
+		return err
+	}
+	c.rt.warn(spec.Warnings(c.spec.Process)...)
+	rootless := c.rt.rootless()
+	var err error
+	c.cgroup, err = cgroup.New(c.opts.ID, c.spec, cgroup.Options{
+		Rootless: rootless, Disabled: c.rt.CgroupsDisabled, Systemd: c.rt.CgroupsSystemd,
+		Owner: cgroupOwner(c.spec),
+	})
+	if err != nil {
+		return err
+	}
+	c.rec = &store.Record{
+		Version: c.spec.Version, ID: c.opts.ID, Status: store.Creating,
+		Bundle: c.path, Rootfs: c.rootfs(), Created: time.Now(), UID: os.Geteuid(),
+		Annotations: c.spec.Annotations, CgroupPaths: c.cgroup.Paths(),
+		CgroupsDisabled: c.rt.CgroupsDisabled, Rootless: rootless,
+		SharedPIDs: sharesPIDs(c.spec), Hooks: laterHooks(c.spec.Hooks),
+	}
+	if c.dir, err = c.rt.Root.Create(c.opts.ID); err != nil {
+		return err
+	}
+	if err = c.dir.Write(c.rec); err == nil {
+		err = c.dir.WriteConfig(c.data)
+	}
+	if err != nil {
+		c.dir.Remove()
+		c.dir.Close()
+	}
+	return err
+}
+
+// prepare makes the plan and does the part of it that comes before the preamble.
+func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
+	c.made = make(chan cgroupFiles, 1)
+	if c.rec.Rootless {
+		// What a rootless manager cannot make it leaves out, and the plan depends on that.
+		files := c.makeCgroup()
+		c.made <- files
+		if files.err != nil {
+			return nil, files.err
+		}
+		c.rec.CgroupPaths = c.cgroup.Paths()
+	}
+	setHome(c.spec.Process, func() []byte { return passwdOfBundle(c.bundle) })
+	c.listenEnv()
+	o := c.rt.facts(c.bundle, c.opts, c.cgroup)
+	o.Attached = c.attached
+	if !c.rec.Rootless {
+		go func() { c.made <- c.makeCgroup() }()
+	}
+	program, err := c.rt.seccompProgram(c.spec)
+	if err == nil {
+		if program != nil {
+			o.SeccompProgram, o.SeccompFlags = program.Filter, uint64(program.Flags)
+		}
+		c.plan, err = plan.Compile(c.spec, o)
+	}
+	if err != nil {
+		(<-c.made).close()
+		return nil, err
+	}
+	return c.hostActions()
+}
+
+// cloned puts the container's init on record.
+func (c *creation) cloned(pid int) error {
+	if err := context.Cause(c.ctx); err != nil {
+		return err
+	}
+	c.pid = pid
+	p, err := observe(pid)
+	if err != nil {
+		return err
+	}
+	c.rec.PID, c.rec.StartTime = p.pid, p.start
+	context.AfterFunc(c.ctx, func() { p.signal(unix.SIGKILL) })
+	return c.dir.Write(c.rec)
+}
+
+// announce tells the caller the process ID of the container's init, in the ways asked for.
+func (c *creation) announce(pid int) error {
+	if c.opts.PidfdSocket != "" {
+		if err := sendPidfd(c.opts.PidfdSocket, process{c.rec.PID, c.rec.StartTime}); err != nil {
+			return err
+		}
+	}
+	return writePIDFile(c.opts.PIDFile, pid)
+}
+
+// undo removes everything that was made. init may be nil.
+func (c *creation) undo(init *nsexec.Init) {
+	if c.console != nil {
+		c.console.Close()
+	}
+	if init != nil {
+		endChild(init.PID)
+	}
+	var poststop []specs.Hook
+	if c.hooked && c.spec.Hooks != nil {
+		poststop = c.spec.Hooks.Poststop
+	}
+	// A failing cleanup is only worth a warning: the error that led here is what the caller needs to see.
+	if err := c.rt.destroy(&container{c.dir, c.rec}, c.cgroup, poststop); err != nil {
+		c.rt.warn("cleaning up: " + err.Error())
+	}
+	c.dir.Close()
+}
+
+// checkTerminal refuses what cannot work: a terminal nobody serves, or a socket that gets none.
+func (c *creation) checkTerminal() error {
+	stays := c.attached && !c.detach
+	return checkTerminal(c.spec.Process != nil && c.spec.Process.Terminal, stays, c.opts.ConsoleSocket)
+}
+
+// listenEnv tells the payload of the sockets that it inherits, in the words of sd_listen_fds(3). It is
+// process 1 of a pid namespace of its own; in any other it could not be told its number beforehand.
+func (c *creation) listenEnv() {
+	if c.opts.ListenFDs > 0 && c.spec.Process != nil {
+		c.spec.Process.Env = append(c.spec.Process.Env,
+			"LISTEN_FDS="+strconv.FormatUint(uint64(c.opts.ListenFDs), 10), "LISTEN_PID=1")
+	}
+}
+
+// sharesPIDs reports whether the container has no pid namespace of its own.
+func sharesPIDs(s *specs.Spec) bool {
+	for _, ns := range s.Linux.Namespaces {
+		if ns.Type == specs.PIDNamespace {
+			return ns.Path != ""
+		}
+	}
+	return true
+}
+
+// laterHooks returns the points with hooks that run after create.
+func laterHooks(h *specs.Hooks) []string {
+	if h == nil {
+		return nil
+	}
+	var points []string
+	for _, p := range []struct {
+		name  string
+		hooks []specs.Hook
+	}{{"startContainer", h.StartContainer}, {"poststart", h.Poststart}, {"poststop", h.Poststop}} {
+		if len(p.hooks) > 0 {
+			points = append(points, p.name)
+		}
+	}
+	return points
+}

@@ -1,0 +1,301 @@
+package libruntime
+
+import (
+	"context"
+	"os"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/libruntime/cgroup"
+	"github.com/bailey-oci/bailey/libruntime/idmap"
+	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/store"
+	"github.com/bailey-oci/bailey/nsexec"
+	"github.com/bailey-oci/bailey/spec"
+)
+
+// ExecOptions are the caller's choices for a process that is executed in a container.
+type ExecOptions struct {
+	// Process is the process to execute. If nil, Change is applied to a copy of the container's own.
+	Process *specs.Process
+	// Change turns the container's own process, without its arguments, into the one to execute.
+	Change func(*specs.Process) error
+	// ConsoleSocket, PidfdSocket, PIDFile and PreserveFDs are as for create.
+	ConsoleSocket, PidfdSocket, PIDFile string
+	PreserveFDs                         uint32
+	// Detach returns when the process has been executed.
+	Detach bool
+	// Cgroups are sub-cgroups to run in: "PATH" or "CONTROLLER:PATH".
+	Cgroups []string
+	// IgnorePaused executes the process even in a paused container, where it will wait.
+	IgnorePaused bool
+	// NoSubreaper is as for run.
+	NoSubreaper bool
+}
+
+// Exec executes a process in a container that runs (or waits for its start) and, unless detached, waits
+// for it and returns its exit status, as Run does.
+func (rt *Runtime) Exec(id string, opts *ExecOptions) (status int, err error) {
+	preamble, err := nsexec.Take()
+	if err != nil {
+		return 0, err
+	}
+	relay := newRelay()
+	defer relay.stop()
+	ctx, settle := relay.untilStarted()
+	defer settle()
+	e := &execution{rt: rt, opts: opts, ctx: ctx}
+	descriptors, err := e.prepare(id)
+	if e.container != nil {
+		defer e.container.Close()
+	}
+	if err != nil {
+		preamble.Discard()
+		return 0, err
+	}
+	init, err := preamble.Run(e.plan, &nsexec.Server{Descriptors: descriptors, Cloned: e.cloned, Asked: e.asked})
+	if err == nil {
+		status, err = e.run(init, relay, settle)
+	}
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	return status, err
+}
+
+// execution is the execution of one process in a container.
+type execution struct {
+	rt   *Runtime
+	opts *ExecOptions
+	ctx  context.Context
+
+	container *container
+	process   *specs.Process
+	plan      *plan.Plan
+	pid       int
+	console   *os.File
+}
+
+// prepare finds the container, decides what is executed and makes the plan and its descriptors.
+func (e *execution) prepare(id string) (map[plan.Slot]*os.File, error) {
+	c, err := e.rt.find(id)
+	if err != nil {
+		return nil, err
+	}
+	e.container = c
+	cg, err := c.cgroup()
+	if err != nil {
+		return nil, err
+	}
+	status, err := c.status(cg)
+	switch {
+	case err != nil:
+		return nil, err
+	case status == store.Stopped:
+		return nil, cannot("cannot exec in a stopped container", "")
+	case status == store.Creating:
+		return nil, cannot("cannot exec in a container that is being created", "")
+	case status == store.Paused && !e.opts.IgnorePaused:
+		return nil, cannot("cannot exec in a paused container", "use: bailey resume "+id+"; or --ignore-paused")
+	}
+	s, err := c.spec()
+	if err != nil {
+		return nil, err
+	}
+	if err := e.choose(s); err != nil {
+		return nil, err
+	}
+	files := make(map[plan.Slot]*os.File)
+	if err := e.open(s, cg, files); err != nil {
+		for _, f := range files {
+			f.Close()
+		}
+		return nil, err
+	}
+	return files, nil
+}
+
+// choose decides what is executed.
+func (e *execution) choose(s *specs.Spec) error {
+	own := s.Process
+	if own == nil {
+		own = &specs.Process{Cwd: "/"}
+	}
+	if e.process = e.opts.Process; e.process == nil {
+		p := *own
+		p.Args = nil
+		p.Env = slices.Clone(own.Env)
+		p.User.AdditionalGids = slices.Clone(own.User.AdditionalGids)
+		if c := own.Capabilities; c != nil {
+			p.Capabilities = &specs.LinuxCapabilities{
+				Bounding: slices.Clone(c.Bounding), Effective: slices.Clone(c.Effective),
+				Permitted: slices.Clone(c.Permitted), Inheritable: slices.Clone(c.Inheritable),
+				Ambient: slices.Clone(c.Ambient),
+			}
+		}
+		if err := e.opts.Change(&p); err != nil {
+			return err
+		}
+		e.process = &p
+	} else {
+		inherit(e.process, own)
+	}
+	if err := spec.ValidateProcess(e.process, s); err != nil {
+		return err
+	}
+	e.rt.warn(spec.Warnings(e.process)...)
+	return checkTerminal(e.process.Terminal, !e.opts.Detach, e.opts.ConsoleSocket)
+}
+
+// inherit gives a process that says nothing about its confinement that of the container's own, as runc does.
+func inherit(p, own *specs.Process) {
+	if p.Capabilities == nil {
+		p.Capabilities = own.Capabilities
+	}
+	if p.ApparmorProfile == "" {
+		p.ApparmorProfile = own.ApparmorProfile
+	}
+	if p.SelinuxLabel == "" {
+		p.SelinuxLabel = own.SelinuxLabel
+	}
+	if len(p.Rlimits) == 0 {
+		p.Rlimits = own.Rlimits
+	}
+	if p.OOMScoreAdj == nil {
+		p.OOMScoreAdj = own.OOMScoreAdj
+	}
+	if p.Scheduler == nil {
+		p.Scheduler = own.Scheduler
+	}
+	if p.IOPriority == nil {
+		p.IOPriority = own.IOPriority
+	}
+	if p.ExecCPUAffinity == nil {
+		p.ExecCPUAffinity = own.ExecCPUAffinity
+	}
+}
+
+// open makes the plan and opens what it needs into files.
+func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]*os.File) error {
+	pidfd, err := e.container.process().open()
+	if err != nil {
+		return notRunning(err)
+	}
+	files[plan.SlotContainer] = os.NewFile(uintptr(pidfd), "pidfd")
+	setHome(e.process, func() []byte { return passwdIn(e.container.process().rootPath()) })
+
+	o := plan.ExecOptions{
+		ID: e.container.ID, PreserveFDs: e.opts.PreserveFDs,
+		SetgroupsDenied: idmap.DeniesSetgroups(s.Linux.GIDMappings),
+	}
+	o.LastCap, o.Held = capabilities()
+	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)
+	program, err := e.rt.seccompProgram(s)
+	if err != nil {
+		return err
+	}
+	if program != nil {
+		o.SeccompProgram, o.SeccompFlags = program.Filter, uint64(program.Flags)
+	}
+	if e.plan, err = plan.CompileExec(e.process, s, o); err != nil {
+		return err
+	}
+	hasMounts := func(ns specs.LinuxNamespace) bool { return ns.Type == specs.MountNamespace }
+	if !slices.ContainsFunc(s.Linux.Namespaces, hasMounts) {
+		root, err := unix.Open(e.container.process().rootPath(), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return &fault.Error{Step: "open the container's root", Syscall: "open", Err: err}
+		}
+		files[plan.SlotRoot] = os.NewFile(uintptr(root), "root")
+	}
+	for _, op := range e.plan.Ops {
+		if op.Where() != plan.Host {
+			continue
+		}
+		slot, f, err := hostAction(op)
+		if err != nil {
+			return err
+		}
+		if f != nil {
+			files[slot] = f
+		}
+	}
+	var joined cgroupFiles
+	if joined.directory, joined.tasks, err = joinFiles(cg, e.opts.Cgroups); err != nil {
+		return err
+	}
+	joined.into(files)
+	return nil
+}
+
+func joinFiles(cg *cgroup.Manager, sub []string) (*os.File, []*os.File, error) {
+	if len(sub) == 0 {
+		return cg.JoinFiles()
+	}
+	return cg.JoinFilesSub(sub)
+}
+
+func (e *execution) cloned(pid int) error {
+	e.pid = pid
+	context.AfterFunc(e.ctx, func() { unix.Kill(pid, unix.SIGKILL) })
+	return context.Cause(e.ctx)
+}
+
+// asked does what the process asks for while it enters the container.
+func (e *execution) asked(op plan.Op, received *os.File) (*os.File, error) {
+	if _, ok := op.Action.(plan.SendConsole); ok {
+		var err error
+		e.console, err = takeConsole(received, e.opts.ConsoleSocket)
+		return nil, err
+	}
+	return nil, askedAction(op, e.pid, e.container.rec.Rootless, e.rt.warn)
+}
+
+// run lets the process go and waits for it.
+func (e *execution) run(init *nsexec.Init, relay *relay, settle func()) (status int, err error) {
+	var term *terminal
+	waited := false
+	defer func() {
+		term.close()
+		if err != nil && !waited {
+			endChild(init.PID)
+		}
+	}()
+	if e.console != nil {
+		if term, err = serveTerminal(e.console); err != nil {
+			return 0, err
+		}
+	}
+	if e.opts.PidfdSocket != "" {
+		p, err := observe(init.PID)
+		if err == nil {
+			err = sendPidfd(e.opts.PidfdSocket, p)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	if err := writePIDFile(e.opts.PIDFile, init.PID); err != nil {
+		return 0, err
+	}
+	if err := init.Start(nil); err != nil {
+		if e.opts.PIDFile != "" {
+			os.Remove(e.opts.PIDFile)
+		}
+		return 0, err
+	}
+	if e.opts.Detach {
+		return 0, nil
+	}
+	if !e.opts.NoSubreaper {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			return 0, &fault.Error{Step: "become the subreaper of the process", Syscall: "prctl", Err: err}
+		}
+	}
+	settle()
+	waited = true
+	return relay.wait(init.PID)
+}

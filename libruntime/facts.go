@@ -1,0 +1,150 @@
+package libruntime
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/libruntime/cgroup"
+	"github.com/bailey-oci/bailey/libruntime/idmap"
+	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/seccomp"
+)
+
+// capabilities returns the number of the last capability that the kernel knows and the caller's bounding
+// set. Asking for each costs less than opening a file of procfs.
+func capabilities() (last int, held uint64) {
+	for n := range 64 {
+		set, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0)
+		if err != nil {
+			return n - 1, held
+		}
+		held |= uint64(set) << n
+	}
+	return 63, held
+}
+
+// facts returns what the plan depends on besides config.json and the command line.
+func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) plan.Options {
+	o := plan.Options{
+		ID: opts.ID, Bundle: b.path,
+		NoPivot: opts.NoPivot, NoNewKeyring: opts.NoNewKeyring,
+		PreserveFDs:     opts.PreserveFDs + opts.ListenFDs,
+		InUserNamespace: os.Geteuid() != 0 || inUserNamespace(),
+		SetgroupsDenied: idmap.DeniesSetgroups(b.spec.Linux.GIDMappings),
+	}
+	o.LastCap, o.Held = capabilities()
+	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)
+	if slices.ContainsFunc(b.spec.Mounts, func(m specs.Mount) bool { return strings.HasPrefix(m.Type, "cgroup") }) {
+		o.CgroupMounts = cgroupMounts(cg.Paths())
+	}
+	return o
+}
+
+// cgroupFacts returns how many v1 hierarchies the container joins, and whether it joins the v2 one.
+func cgroupFacts(cg *cgroup.Manager) (v1 int, v2 bool) {
+	seen := make(map[string]bool)
+	for controller, path := range cg.Paths() {
+		if controller == "" {
+			v2 = true
+		} else if !seen[path] {
+			seen[path] = true
+			v1++
+		}
+	}
+	return v1, v2
+}
+
+// cgroupMounts describes the container's cgroups for mounts of type cgroup, in the order of their names.
+// On a hybrid machine the v2 hierarchy is left out: the container's view is the v1 one, as with runc.
+func cgroupMounts(paths map[string]string) []plan.CgroupMount {
+	byPath := make(map[string][]string)
+	for controller, path := range paths {
+		if controller != "" {
+			byPath[path] = append(byPath[path], controller)
+		}
+	}
+	if len(byPath) == 0 {
+		if path, ok := paths[""]; ok {
+			return []plan.CgroupMount{{Path: path}}
+		}
+		return nil
+	}
+	var mounts []plan.CgroupMount
+	for path, controllers := range byPath {
+		slices.Sort(controllers)
+		m := plan.CgroupMount{Data: strings.Join(controllers, ","), Path: path}
+		m.Name = strings.TrimPrefix(m.Data, "name=")
+		if len(controllers) > 1 {
+			m.Links = controllers
+			m.Name = mountName(path, m.Name)
+		}
+		mounts = append(mounts, m)
+	}
+	slices.SortFunc(mounts, func(a, b plan.CgroupMount) int { return strings.Compare(a.Name, b.Name) })
+	return mounts
+}
+
+// mountName returns the name that the machine gives a hierarchy with several controllers: their order in
+// it ("cpu,cpuacct", "net_cls,net_prio") is a matter of custom, and programs in containers go by it.
+func mountName(path, sorted string) string {
+	n := strings.Count(sorted, ",")
+	for dir := range strings.SplitSeq(path, "/") {
+		if strings.Count(dir, ",") == n {
+			have := strings.Split(dir, ",")
+			slices.Sort(have)
+			if strings.Join(have, ",") == sorted {
+				return dir
+			}
+		}
+	}
+	return sorted
+}
+
+// seccompProgram compiles linux.seccomp, or takes it from the cache; nil where there is none.
+func (rt *Runtime) seccompProgram(s *specs.Spec) (*seccomp.Program, error) {
+	if s.Linux.Seccomp == nil {
+		return nil, nil
+	}
+	p, err := seccomp.NewCache(rt.seccompDir()).Load(s.Linux.Seccomp)
+	if err != nil {
+		return nil, err
+	}
+	rt.warn(p.Warnings...)
+	if p.Notify {
+		return nil, &fault.Error{Step: "send system calls to a listener", Origin: "/linux/seccomp/listenerPath",
+			Err: unix.ENOTSUP, Cause: "SCMP_ACT_NOTIFY is not supported yet"}
+	}
+	return p, nil
+}
+
+// seccompDir is where compiled filters are kept. Its name cannot be a container's ID.
+func (rt *Runtime) seccompDir() string { return string(rt.Root) + "/@seccomp" }
+
+// cgroupOwner returns the host's user that the cgroup is handed to by the rule of config-linux.md ("Cgroup
+// ownership"): the one that the process runs as, if the cgroup namespace is new and the container can write
+// to what it is shown of it; nil if none.
+func cgroupOwner(s *specs.Spec) *uint32 {
+	isNew := func(ns specs.LinuxNamespace) bool { return ns.Type == specs.CgroupNamespace && ns.Path == "" }
+	shown := func(m specs.Mount) bool {
+		return m.Source == "cgroup" && m.Destination == "/sys/fs/cgroup" && !slices.Contains(m.Options, "ro")
+	}
+	if s.Process == nil || !slices.ContainsFunc(s.Linux.Namespaces, isNew) || !slices.ContainsFunc(s.Mounts, shown) {
+		return nil
+	}
+	uid := s.Process.User.UID
+	if len(s.Linux.UIDMappings) == 0 {
+		return &uid
+	}
+	for _, m := range s.Linux.UIDMappings {
+		if uid >= m.ContainerID && uid-m.ContainerID < m.Size {
+			owner := m.HostID + (uid - m.ContainerID)
+			return &owner
+		}
+	}
+	return nil
+}

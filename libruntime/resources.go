@@ -1,0 +1,84 @@
+package libruntime
+
+import (
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/bailey-oci/bailey/libruntime/cgroup"
+	"github.com/bailey-oci/bailey/libruntime/store"
+	"github.com/bailey-oci/bailey/spec"
+)
+
+// live opens and locks a container that has not stopped.
+func (rt *Runtime) live(id, operation string) (*container, *cgroup.Manager, store.Status, error) {
+	c, err := rt.lock(id)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	cg, err := c.cgroup()
+	if err == nil {
+		var status store.Status
+		if status, err = c.status(cg); err == nil {
+			if status != store.Stopped {
+				return c, cg, status, nil
+			}
+			err = cannot("cannot "+operation+" container "+id+": container not running", "")
+		}
+	}
+	c.Close()
+	return nil, nil, "", err
+}
+
+// Pause freezes every process of a container that runs or waits for its start.
+func (rt *Runtime) Pause(id string) error {
+	c, cg, status, err := rt.live(id, "pause")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if status == store.Paused {
+		return cannot("cannot pause container "+id+": it is paused already", "")
+	}
+	return cg.Freeze()
+}
+
+// Resume thaws a paused container.
+func (rt *Runtime) Resume(id string) error {
+	c, cg, status, err := rt.live(id, "resume")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if status != store.Paused {
+		return cannot("cannot resume container "+id+": it is not paused", "")
+	}
+	return cg.Thaw()
+}
+
+// Update changes the limits of a container; fields that are not set keep their values.
+func (rt *Runtime) Update(id string, r *specs.LinuxResources) error {
+	if err := spec.ValidateResources(r); err != nil {
+		return err
+	}
+	c, cg, _, err := rt.live(id, "update")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	err = cg.Update(r)
+	rt.warn(cg.Warnings()...)
+	return err
+}
+
+// Ps returns the IDs of the container's processes as the caller sees them.
+func (rt *Runtime) Ps(id string) ([]int, error) {
+	c, err := rt.find(id)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	cg, err := c.cgroup()
+	if err != nil {
+		return nil, err
+	}
+	return cg.AllPids()
+}

@@ -1,0 +1,34 @@
+package libruntime
+
+import (
+	"github.com/bailey-oci/bailey/libruntime/cgroup"
+	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/seccomp"
+)
+
+// Plan returns what Create, or with attached Run, would do. It reads the bundle and facts of the machine,
+// needs no privileges and touches nothing.
+func (rt *Runtime) Plan(opts *CreateOptions, attached bool) (*plan.Plan, error) {
+	b, err := loadBundle(opts.Bundle, opts.Config)
+	if err != nil {
+		return nil, err
+	}
+	cg, err := cgroup.New(opts.ID, b.spec, cgroup.Options{
+		Rootless: rt.rootless(), Disabled: rt.CgroupsDisabled, Systemd: rt.CgroupsSystemd,
+	})
+	if err != nil {
+		return nil, err
+	}
+	setHome(b.spec.Process, func() []byte { return passwdOfBundle(b) })
+	o := rt.facts(b, opts, cg)
+	o.Attached = attached
+	if b.spec.Linux.Seccomp != nil {
+		// Past the cache, which would be written to.
+		program, err := seccomp.Compile(b.spec.Linux.Seccomp)
+		if err != nil {
+			return nil, err
+		}
+		o.SeccompProgram, o.SeccompFlags = program.Filter, uint64(program.Flags)
+	}
+	return plan.Compile(b.spec, o)
+}
