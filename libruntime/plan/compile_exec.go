@@ -43,8 +43,12 @@ func CompileExec(p *specs.Process, s *specs.Spec, o ExecOptions) (*Plan, error) 
 
 	c.body = make([]Op, 0, 24)
 	c.enterContainer()
-	c.execTerminal()
 	c.add(DropBounding{c.caps.bounding}, c.field("/capabilities/bounding"))
+	if !c.ns.has(MountNS) {
+		c.give(SlotRoot)
+		c.add(Chroot{}, "/root/path")
+	}
+	c.execTerminal()
 	if err := c.beforeStart(); err != nil {
 		return nil, err
 	}
@@ -78,10 +82,6 @@ func (c *compiler) enterContainer() {
 	if c.process.ApparmorProfile != "" || c.process.SelinuxLabel != "" {
 		// What is mounted on the container's /proc has parts masked by now.
 		c.openProc(false)
-	}
-	if !c.ns.has(MountNS) {
-		c.give(SlotRoot)
-		c.add(Chroot{}, "/root/path")
 	}
 }
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,11 +72,22 @@ func (a SetPropagation) String() string {
 func (AttachRoot) String() string { return "attach root on top of the old root" }
 
 func (a NewFilesystem) String() string {
-	s := "make a " + a.Type
+	article := "a "
+	if a.Type != "" && strings.Contains("aeiou", a.Type[:1]) {
+		article = "an "
+	}
+	s := "make " + article + a.Type
 	if a.Source != "" && a.Source != a.Type {
 		s += " of " + a.Source
 	}
-	if words := append(append([]string(nil), a.Options...), attributeWords(a.Attributes, 0)...); len(words) > 0 {
+	words := slices.Clone(a.Options)
+	for _, w := range attributeWords(a.Attributes, 0) {
+		// "ro" may stand for the superblock and for the mount.
+		if !slices.Contains(words, w) {
+			words = append(words, w)
+		}
+	}
+	if len(words) > 0 {
 		s += " (" + strings.Join(words, ",") + ")"
 	}
 	return s + " as " + string(a.Slot)

@@ -77,8 +77,11 @@ func (a SetCapabilities) String() string {
 	return "set capabilities: " + sets(a.Effective, a.Permitted, a.Inheritable, a.Ambient)
 }
 
-// sets describes the four thread sets, and once what effective and permitted have in common mostly.
+// sets describes the four sets of a thread; effective only where it is not the same as permitted.
 func sets(effective, permitted, inheritable, ambient uint64) string {
+	if effective|permitted|inheritable|ambient == 0 {
+		return "none"
+	}
 	s := "permitted " + capabilityWords(permitted)
 	if effective != permitted {
 		s += "; effective " + capabilityWords(effective)
@@ -104,10 +107,10 @@ func (a ChangeDirectory) String() string {
 func (a ResolveExecutable) String() string { return "make sure that " + a.Name + " can be executed" }
 
 func (a Verify) String() string {
-	s := fmt.Sprintf("read back: user %d, group %d, bounding %s, %s", a.UID, a.GID, capabilityWords(a.Bounding),
+	s := fmt.Sprintf("read back: user %d, group %d, bounding set %s; capabilities %s", a.UID, a.GID, capabilityWords(a.Bounding),
 		sets(a.Effective, a.Permitted, a.Inheritable, a.Ambient))
 	if a.NoNewPrivileges {
-		s += ", no_new_privs"
+		s += "; no_new_privs"
 	}
 	return s
 }

@@ -67,10 +67,8 @@ func (c *compiler) mount(i int) error {
 	}
 	switch {
 	case m.options.remount:
-		c.add(RemountInPlace{Path: m.destination, Set: m.options.mount.set, Clear: m.options.mount.clear}, m.origin)
-		if t := m.options.tree; !t.isZero() {
-			c.add(RemountInPlace{Path: m.destination, Set: t.set, Clear: t.clear, Recursive: true}, m.origin)
-		}
+		c.remount(m, m.options.mount, false)
+		c.remount(m, m.options.tree, true)
 		return nil
 	case m.isBind():
 		c.bindMount(m)
@@ -82,6 +80,14 @@ func (c *compiler) mount(i int) error {
 			"give the propagation as an option of the mount itself, or use linux.rootfsPropagation")
 	}
 	return c.newMount(m)
+}
+
+// remount changes attributes of what is mounted already; the superblock's flags and parameters are not
+// touched, and "remount" alone changes nothing.
+func (c *compiler) remount(m *mountJob, a attributes, recursive bool) {
+	if !a.isZero() {
+		c.add(RemountInPlace{Path: m.destination, Set: a.set, Clear: a.clear, Recursive: recursive}, m.origin)
+	}
 }
 
 // newMount adds a mount of a new filesystem.
