@@ -161,7 +161,7 @@ func (c *compiler) action(field string, name specs.LinuxSeccompAction, errnoFiel
 	if ret != nil {
 		code = *ret
 	}
-	limit := uint(4095) // MAX_ERRNO: the kernel cuts larger ones down to it
+	limit := uint(4094) // libseccomp wants less than MAX_ERRNO, which is what the kernel cuts down to
 	if name == specs.ActTrace {
 		limit = 0xffff // handed to the tracer as it is
 	}
