@@ -108,10 +108,11 @@ func (m *Manager) noController(s setting) error {
 		have = append(have, h.controllers...)
 	}
 	if m.mode == V2 {
-		have = nil
-		if d, err := openDir(m.hs[0].path); err == nil {
-			have = controllersOf(d)
-			d.close()
+		for _, h := range m.hs {
+			if d, err := openDir(h.path); err == nil {
+				have = controllersOf(d)
+				d.close()
+			}
 		}
 	}
 	slices.Sort(have)

@@ -17,11 +17,14 @@ var (
 	ErrFrozen   = errors.New("the cgroup is frozen")
 )
 
+const disabledWarning = resOrigin + " is not applied: cgroups are disabled"
+
 // Options are the caller's choices about cgroups.
 type Options struct {
 	// Rootless: the caller has no privileges over the machine's cgroups. Where no cgroupsPath is
 	// given, a cgroup that cannot be made is done without (a limit that needs it is still an
-	// error), and device rules, which need privileges, are left out.
+	// error, and Kill and Pids know no processes then), and device rules, which need privileges,
+	// are left out.
 	Rootless bool
 	// Disabled: no cgroup is made or joined and every method of the manager does nothing. Limits
 	// in config.json become warnings.
@@ -55,7 +58,7 @@ func New(id string, s *specs.Spec, opts Options) (*Manager, error) {
 	switch {
 	case opts.Disabled:
 		if m.res != nil {
-			m.warn("/linux/resources is not applied: cgroups are disabled")
+			m.warn(disabledWarning)
 		}
 		return m, nil
 	case opts.Systemd:

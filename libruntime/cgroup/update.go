@@ -11,7 +11,11 @@ import (
 // Update changes the limits of an existing container to those given; fields that are not set keep
 // their value. Device rules are changed only where r.Devices is not empty.
 func (m *Manager) Update(r *specs.LinuxResources) error {
-	if m.opts.Disabled || r == nil {
+	if r == nil {
+		return nil
+	}
+	if m.opts.Disabled {
+		m.warn(disabledWarning)
 		return nil
 	}
 	list, warnings, err := settings(r, m.mode == V2)
