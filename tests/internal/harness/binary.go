@@ -1,0 +1,96 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// BinaryVariable names the variable of the environment with the path of the runtime to test.
+const BinaryVariable = "BAILEY_BINARY"
+
+type program struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+var (
+	runtimeBinary, faultyBinary, probeBinary program
+
+	staticFlags = []string{"-ldflags", "-s -w -linkmode external -extldflags -static"}
+)
+
+// Binary returns the path of the runtime.
+func Binary(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv(BinaryVariable); path != "" {
+		return path
+	}
+	return runtimeBinary.get(t, "bailey", ".", "CGO_ENABLED=1",
+		append([]string{"-trimpath", "-buildvcs=false", "-tags", "netgo,osusergo"}, staticFlags...)...)
+}
+
+// FaultyBinary returns the path of a runtime that ends itself where $BAILEY_FAULT says.
+func FaultyBinary(t testing.TB) string {
+	t.Helper()
+	return faultyBinary.get(t, "bailey-faults", ".", "CGO_ENABLED=1",
+		append([]string{"-trimpath", "-buildvcs=false", "-tags", "netgo,osusergo,faults"}, staticFlags...)...)
+}
+
+// Probe returns the path of the program that containers find as /bin/probe.
+func Probe(t testing.TB) string {
+	t.Helper()
+	return probeBinary.get(t, "probe", "./tests/internal/probe", "CGO_ENABLED=0", "-trimpath", "-buildvcs=false")
+}
+
+func (p *program) get(t testing.TB, name, pkg, env string, flags ...string) string {
+	t.Helper()
+	p.once.Do(func() { p.path, p.err = build(name, pkg, env, flags) })
+	if p.err != nil {
+		t.Fatal(p.err)
+	}
+	return p.path
+}
+
+// build keeps what it builds in build/test, where an unchanged program is not linked again, and returns a
+// copy of it, because another test process may be building at any time.
+func build(name, pkg, env string, flags []string) (string, error) {
+	root, err := module()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "build/test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := os.Create(filepath.Join(dir, "."+name+".lock"))
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return "", err
+	}
+	built := filepath.Join(dir, name)
+	cmd := exec.Command("go", append(append([]string{"build", "-o", built}, flags...), pkg)...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), env)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return filepath.Join(base, name), copyFile(built, filepath.Join(base, name))
+}
+
+func copyFile(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o755)
+}
