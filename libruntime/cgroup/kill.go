@@ -48,13 +48,17 @@ func (m *Manager) kill(h *hierarchy) error {
 			return waitEvent(d, "populated 0", deadline)
 		}
 	}
-	if err := m.killFrozen(d); err != nil {
-		return err
-	}
-	// Processes that were forked in between, and everything where there is no freezer, need more
-	// passes: SIGKILL stops a process from forking, so they converge.
+	// Even so a process can slip through: one that was being forked, or everything where there is no
+	// freezer. SIGKILL stops a process from forking, so repeating converges.
+	var last time.Time
 	for pause := 50 * time.Microsecond; ; pause = min(2*pause, 10*time.Millisecond) {
-		pids, err := killAll(d)
+		if time.Since(last) > killAgain {
+			if err := m.killFrozen(d); err != nil {
+				return err
+			}
+			last = time.Now()
+		}
+		pids, err := pidsBelow(d)
 		if err != nil || len(pids) == 0 {
 			return err
 		}
@@ -65,16 +69,20 @@ func (m *Manager) kill(h *hierarchy) error {
 	}
 }
 
-// killFrozen freezes the container so that nothing forks away, signals all its processes, and thaws
-// it so that they can die: a process in a frozen v1 cgroup survives even SIGKILL until then.
+// killAgain is how long killed processes are given to end before they are looked at again.
+const killAgain = 20 * time.Millisecond
+
+// killFrozen freezes the container, signals all its processes, and thaws it so that they can die: a
+// process in a frozen v1 cgroup survives even SIGKILL until then. While it is frozen nothing forks
+// away, and no process ends, so that none of the process IDs can belong to a stranger by now.
 func (m *Manager) killFrozen(d dir) error {
 	fh, fd, err := m.freezer("")
 	if err != nil {
-		return nil // the passes without a freezer do it
+		return killAll(d) // without a freezer, as well as can be
 	}
 	defer fd.close()
 	frozen := freeze(fh, fd, time.Now().Add(killFreezeTimeout))
-	_, err = killAll(d)
+	err = killAll(d)
 	// Sub-cgroups that the container made and froze itself have to be thawed as well.
 	thawErr := walk(fd, func(sub dir) error { return thaw(fh, sub) })
 	if frozen != nil && frozen != unix.ETIMEDOUT && !gone(frozen) {
@@ -86,13 +94,13 @@ func (m *Manager) killFrozen(d dir) error {
 	return err
 }
 
-// killAll sends SIGKILL to every process in and below d, and returns them.
-func killAll(d dir) ([]int, error) {
+// killAll sends SIGKILL to every process in and below d.
+func killAll(d dir) error {
 	pids, err := pidsBelow(d)
 	for _, pid := range pids {
 		if e := unix.Kill(pid, unix.SIGKILL); e != nil && e != unix.ESRCH && err == nil {
 			err = e
 		}
 	}
-	return pids, err
+	return err
 }

@@ -215,7 +215,9 @@ func (t *mountTable) find(controller string) (mount, root string, err error) {
 }
 
 // unescape undoes the octal escapes of mountinfo.
-var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}
 
 // mountOf returns the mount point that p lies below, for a manager that came from Load: the highest
 // ancestor on a cgroup file system; "" when there is none.
