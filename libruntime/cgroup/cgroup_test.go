@@ -130,7 +130,7 @@ func TestCreateIsLimitedBeforeAnyoneJoins(t *testing.T) {
 	}
 	for _, c := range []struct{ controller, v1, v2, want1, want2 string }{
 		{"memory", "memory.limit_in_bytes", "memory.max", "67108864", "67108864"},
-		{"cpu", "cpu.shares", "cpu.weight", "512", "60"},
+		{"cpu", "cpu.shares", "cpu.weight", "512", "59"},
 		{"cpu", "cpu.cfs_quota_us", "cpu.max", "50000", "50000 100000"},
 		{"pids", "pids.max", "pids.max", "100", "100"},
 	} {
