@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/opencontainers/runtime-spec/specs-go/features"
+	libseccomp "github.com/seccomp/libseccomp-golang"
+	"github.com/urfave/cli/v2"
+
+	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/seccomp"
+)
+
+func featuresCommand(*reporter) *cli.Command {
+	return &cli.Command{
+		Name:  "features",
+		Usage: "print what this runtime can do as JSON",
+		Action: func(ctx *cli.Context) error {
+			if err := arguments(ctx, 0, 0); err != nil {
+				return err
+			}
+			return printIndented(ctx, ourFeatures())
+		},
+	}
+}
+
+// ourFeatures says what is implemented. Engines switch features on by it, so what does not work yet is
+// false here and not left out, which would mean "unknown".
+func ourFeatures() *features.Features {
+	yes, no := true, false
+	major, minor, micro := libseccomp.GetLibraryVersion()
+	notYet := func(action string) bool { return action == string(specs.ActNotify) }
+	return &features.Features{
+		OCIVersionMin: "1.0.0",
+		OCIVersionMax: specs.Version,
+		Hooks:         []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
+		MountOptions:  plan.MountOptions(),
+		Linux: &features.Linux{
+			Namespaces: []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
+			// All of those with a name, whatever this kernel knows.
+			Capabilities: plan.CapabilityNames(1<<41 - 1),
+			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &yes},
+			Seccomp: &features.Seccomp{
+				Enabled: &yes, Operators: seccomp.Operators(), Archs: seccomp.Architectures(),
+				Actions:    slices.DeleteFunc(seccomp.Actions(), notYet),
+				KnownFlags: seccomp.KnownFlags(), SupportedFlags: seccomp.SupportedFlags(),
+			},
+			Apparmor:        &features.Apparmor{Enabled: &yes},
+			Selinux:         &features.Selinux{Enabled: &yes},
+			IntelRdt:        &features.IntelRdt{Enabled: &no},
+			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &no}},
+			NetDevices:      &features.NetDevices{Enabled: &no},
+		},
+		Annotations: map[string]string{
+			"io.github.seccomp.libseccomp.version": fmt.Sprintf("%d.%d.%d", major, minor, micro),
+		},
+	}
+}

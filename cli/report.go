@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v2"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+)
+
+// reporter takes errors and warnings to standard error and to the log. The log is opened when there is
+// something to write to it, which most runs of the program never have.
+type reporter struct {
+	path  string
+	json  bool
+	level logrus.Level
+	log   *logrus.Logger
+}
+
+// configure takes the choices about the log from the global flags.
+func (r *reporter) configure(ctx *cli.Context) error {
+	r.path = ctx.String("log")
+	switch v := ctx.String("log-format"); v {
+	case "text":
+	case "json":
+		r.json = true
+	default:
+		return badValue("log-format", v, "text or json")
+	}
+	switch v := ctx.String("log-level"); v {
+	case "error":
+		r.level = logrus.ErrorLevel
+	case "warning":
+		r.level = logrus.WarnLevel
+	case "info":
+		r.level = logrus.InfoLevel
+	case "debug":
+		r.level = logrus.DebugLevel
+	default:
+		return badValue("log-level", v, "error, warning, info or debug")
+	}
+	if ctx.Bool("debug") {
+		r.level = logrus.DebugLevel
+	}
+	return nil
+}
+
+// warn reports what was asked for and not done without being an error.
+func (r *reporter) warn(message string) {
+	if r.path == "" {
+		if r.level >= logrus.WarnLevel {
+			io.WriteString(os.Stderr, "bailey: warning: "+message+"\n")
+		}
+		return
+	}
+	if l := r.logger(); l != nil {
+		l.Warn(message)
+	}
+}
+
+// failed reports the error that ends the program: on standard error, the last of what is written there, and
+// as the log's last entry, which engines read.
+func (r *reporter) failed(err error) {
+	cause, remedy := fault.Explain(err)
+	if r.path != "" {
+		if l := r.logger(); l != nil {
+			entry := err.Error()
+			if cause != "" {
+				entry += "; cause: " + cause
+			}
+			if remedy != "" {
+				entry += "; try: " + remedy
+			}
+			l.Error(entry)
+		}
+	}
+	text := "bailey: " + err.Error() + "\n"
+	if cause != "" {
+		text += "  cause: " + indent(cause) + "\n"
+	}
+	if remedy != "" {
+		text += "  try:   " + indent(remedy) + "\n"
+	}
+	io.WriteString(os.Stderr, text)
+}
+
+// indent keeps further lines of a text below its first.
+func indent(s string) string { return strings.ReplaceAll(s, "\n", "\n         ") }
+
+// logger opens the log; nil if that fails, which is said once on standard error.
+func (r *reporter) logger() *logrus.Logger {
+	if r.log != nil {
+		return r.log
+	}
+	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		io.WriteString(os.Stderr, "bailey: warning: open the log: "+err.Error()+"\n")
+		r.path = ""
+		return nil
+	}
+	r.log = &logrus.Logger{Out: f, Level: r.level, Hooks: make(logrus.LevelHooks), ExitFunc: os.Exit}
+	if r.json {
+		r.log.Formatter = &logrus.JSONFormatter{}
+	} else {
+		r.log.Formatter = &logrus.TextFormatter{DisableColors: true}
+	}
+	return r.log
+}

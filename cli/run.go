@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/bailey-oci/bailey/libruntime"
+)
+
+func runCommand(r *reporter) *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "make a container, start it and wait for it",
+		ArgsUsage: "[flags] ID",
+		Flags: append(createFlags(),
+			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "return when the payload has been started"},
+			&cli.BoolFlag{Name: "keep", Usage: "do not delete the container when it has stopped"},
+			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt the container's orphans"},
+		),
+		Action: r.with(func(ctx *cli.Context, rt *libruntime.Runtime) error {
+			if err := arguments(ctx, 1, 1); err != nil {
+				return err
+			}
+			status, err := rt.Run(&libruntime.RunOptions{
+				CreateOptions: createOptions(ctx),
+				Detach:        ctx.Bool("detach"),
+				Keep:          ctx.Bool("keep"),
+				NoSubreaper:   ctx.Bool("no-subreaper"),
+			})
+			if err != nil {
+				return err
+			}
+			return exitStatus(status)
+		}),
+	}
+}
