@@ -122,8 +122,8 @@ func (s capabilitySets) action() SetCapabilities {
 	return SetCapabilities{Effective: s.effective, Permitted: s.permitted, Inheritable: s.inheritable, Ambient: s.ambient}
 }
 
-// withSysAdmin returns the sets with CAP_SYS_ADMIN in force. It is not in the inheritable or bounding set,
-// so no execve(2) can take it along.
+// withSysAdmin returns the sets with CAP_SYS_ADMIN in force. As it is added to neither the bounding nor the
+// ambient set, no execve(2) takes it along.
 func (s capabilitySets) withSysAdmin() capabilitySets {
 	s.permitted |= capSysAdmin
 	s.effective |= capSysAdmin

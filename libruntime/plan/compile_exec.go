@@ -66,7 +66,12 @@ func (c *compiler) givenToJoiner() {
 	if c.o.CgroupDirectory {
 		c.given = append(c.given, SlotCgroup)
 	}
-	if c.ns.joined != 0 {
+	switch c.ns.joined {
+	case 0:
+	case CgroupNS:
+		// Only the init needs it.
+		c.give(SlotContainer)
+	default:
 		c.given = append(c.given, SlotContainer)
 	}
 }

@@ -195,14 +195,26 @@ func (c *checker) slots(given []Slot) {
 		}
 	}
 	for s, st := range slots {
-		if !st.used && s != SlotState {
-			if st.filled >= 0 {
-				c.fail(st.filled, "%s is never used", s)
-			} else {
-				c.failPlan("%s is given and never used", s)
-			}
+		switch {
+		case s == SlotState:
+			// start brings a state whether there are hooks for it or not.
+		case st.filled < 0 && !st.used:
+			c.failPlan("%s is given and never used", s)
+		case st.filled >= 0 && (!st.used || isForTree(c.ops[st.filled].Action) && !st.attached):
+			c.fail(st.filled, "%s is never used", s)
 		}
 	}
+}
+
+// isForTree reports whether an action makes a mount that has to be attached somewhere.
+func isForTree(a Action) bool {
+	switch a := a.(type) {
+	case OpenTree:
+		return a.Slot != SlotRoot && a.Slot != SlotNull
+	case NewFilesystem:
+		return a.Slot != SlotEmpty
+	}
+	return false
 }
 
 // namespaces checks the order in which they are joined and made, and who the init is in them.
@@ -413,6 +425,9 @@ func (c *checker) end() {
 	ready, await, closing := one[ReportReady](c), one[AwaitStart](c), one[CloseDescriptors](c)
 	filter := find[LoadSeccomp](c.ops)
 	exec := len(c.ops) - 1
+	if len(filter) > 1 {
+		c.fail(filter[1], "a second filter would be loaded under the first")
+	}
 	if ready < 0 || await < 0 || closing < 0 || len(filter) > 1 {
 		return
 	}

@@ -57,10 +57,10 @@ func namespacesOf(s *specs.Spec) namespaceSet {
 }
 
 // has reports whether the container has a namespace of this kind, made or joined.
-func (n *namespaceSet) has(kind Namespace) bool { return (n.made|n.joined)&kind != 0 }
+func (n namespaceSet) has(kind Namespace) bool { return (n.made|n.joined)&kind != 0 }
 
 // origin returns the JSON pointer of a namespace that the container has.
-func (n *namespaceSet) origin(kind Namespace) string {
+func (n namespaceSet) origin(kind Namespace) string {
 	for k := range namespaceKinds {
 		if namespaceKinds[k].kind == kind {
 			return at("/linux/namespaces", n.index[k])

@@ -46,7 +46,7 @@ func (c *compiler) beforeStart() error {
 		c.add(SetUmask{defaultUmask}, "")
 	}
 	// As root, because a directory that only root may enter is a valid place to start in.
-	c.add(ChangeDirectory{Path: p.Cwd}, c.field("/cwd"))
+	c.add(ChangeDirectory{Path: path.Clean(p.Cwd)}, c.field("/cwd"))
 	if c.o.SetgroupsDenied && len(p.User.AdditionalGids) > 0 {
 		return &fault.Error{Step: "set the supplementary groups", Origin: c.field("/user/additionalGids"),
 			Err:    errNotPermitted,
