@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -118,8 +119,29 @@ type relay struct{ signals chan os.Signal }
 // newRelay catches every signal from here on.
 func newRelay() *relay {
 	r := &relay{make(chan os.Signal, 64)}
-	signal.Notify(r.signals)
+	held := nsexec.HeldSignals()
+	if fd, err := unix.Signalfd(-1, &held, unix.SFD_CLOEXEC); err == nil && held != (unix.Sigset_t{}) {
+		go r.read(fd)
+	} else {
+		signal.Notify(r.signals)
+	}
 	return r
+}
+
+// read receives signals that are blocked in all threads. It ends with the program: what run and exec hold
+// back, nothing else in it waits for.
+func (r *relay) read(fd int) {
+	var info unix.SignalfdSiginfo
+	buf := (*[unsafe.Sizeof(info)]byte)(unsafe.Pointer(&info))
+	for {
+		n, err := unix.Read(fd, buf[:])
+		if err != nil && err != unix.EINTR || err == nil && n != len(buf) {
+			return
+		}
+		if err == nil {
+			r.signals <- syscall.Signal(info.Signo)
+		}
+	}
 }
 
 func (r *relay) stop() { signal.Stop(r.signals) }

@@ -179,6 +179,43 @@ void preamble_spawn(struct preamble_process *pre, int suspend)
 	pre->socket = pair[0];
 }
 
+/*
+ * The command in a command line: the first word that is neither a flag nor a flag's value. A wrong guess
+ * is harmless: a preamble that gets no plan leaves, and one that is missing is started later.
+ */
+static const char *command_of(long argc, char **argv)
+{
+	static const char *const with_value[] = {"root",      "log",	  "log-format",
+						 "log-level", "rootless", "cgroup-manager"};
+
+	for (long i = 1; i < argc; i++) {
+		const char *word = argv[i];
+		if (*word != '-')
+			return word;
+		word += word[1] == '-' ? 2 : 1;
+		for (size_t k = 0; k < sizeof with_value / sizeof *with_value; k++)
+			if (str_equal(word, with_value[k]))
+				i++;
+	}
+	return "";
+}
+
+unsigned long preamble_held_signals;
+
+static void hold_signals(void)
+{
+	/* Faults are the thread's own; Go preempts with URG and profiles with PROF; libc has the first real-time
+	   signals; CHLD is about bailey's own children. */
+	static const unsigned char free[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS,	 SIGFPE, SIGILL, SIGTRAP, SIGABRT,
+					     SIGSYS,  SIGPROF, SIGURG,	SIGCHLD, 32,	 33,	 34};
+	uint64_t held = ~0ull;
+
+	for (size_t i = 0; i < sizeof free; i++)
+		held &= ~(1ull << (free[i] - 1));
+	if (sys_4(rt_sigprocmask, SIG_BLOCK, &held, 0, 8) == 0)
+		preamble_held_signals = held;
+}
+
 /* The stack as the kernel leaves it: argc, argv[], null, env[], null. */
 __attribute__((used)) void preamble_entry(long *stack)
 {
@@ -191,12 +228,12 @@ __attribute__((used)) void preamble_entry(long *stack)
 			fd = fd * 10 + (*s - '0');
 		preamble_main(fd);
 	}
-	for (long i = 1; i < argc; i++) {
-		if (str_equal(argv[i], "run") || str_equal(argv[i], "create") || str_equal(argv[i], "exec")) {
-			preamble_spawn(&preamble_early, 0);
-			return;
-		}
-	}
+	const char *command = command_of(argc, argv);
+	int run = str_equal(command, "run"), exec = str_equal(command, "exec");
+	if (run || exec || str_equal(command, "create"))
+		preamble_spawn(&preamble_early, 0);
+	if (run || exec)
+		hold_signals();
 }
 
 #ifndef BAILEY_HOSTED

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/nsexec"
 )
 
 // maxOutput is how much of what a failed hook wrote, in bytes from its end, its error carries.
@@ -67,9 +68,13 @@ func RunOne(ctx context.Context, point string, i int, hook *specs.Hook, dir stri
 	if env == nil {
 		env = []string{} // nil would mean the caller's
 	}
-	proc, err := os.StartProcess(hook.Path, args, &os.ProcAttr{
-		Dir: dir, Env: env, Files: []*os.File{input, output, output},
-		Sys: &syscall.SysProcAttr{Setpgid: true},
+	var proc *os.Process
+	err = nsexec.WithSignals(func() (err error) {
+		proc, err = os.StartProcess(hook.Path, args, &os.ProcAttr{
+			Dir: dir, Env: env, Files: []*os.File{input, output, output},
+			Sys: &syscall.SysProcAttr{Setpgid: true},
+		})
+		return err
 	})
 	if err != nil {
 		f.Err = startReason(err)

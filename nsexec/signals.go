@@ -1,0 +1,57 @@
+package nsexec
+
+// #include "entry.h"
+import "C"
+
+import (
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// HeldSignals returns the signals that are blocked in every thread because the command line is one that
+// passes signals on to a payload (run, exec); the caller reads them with signalfd(2). Empty elsewhere.
+func HeldSignals() unix.Sigset_t {
+	var set unix.Sigset_t
+	set.Val[0] = uint64(C.preamble_held_signals)
+	return set
+}
+
+// forkable are the signals that programs expect to find unblocked.
+var forkable = []os.Signal{
+	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE, unix.SIGALRM, unix.SIGTERM,
+	unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGWINCH,
+}
+
+// WithSignals calls start, which forks and executes a program, in a thread in which the held signals are not
+// blocked, since the program would inherit that. What arrives meanwhile is held again.
+func WithSignals(start func() error) error {
+	if C.preamble_held_signals == 0 {
+		return start()
+	}
+	caught := make(chan os.Signal, 64)
+	signal.Notify(caught, forkable...)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var set, before unix.Sigset_t
+	for _, s := range forkable {
+		set.Val[0] |= 1 << (s.(syscall.Signal) - 1)
+	}
+	err := unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, &before)
+	if err == nil {
+		err = start()
+		unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
+	}
+	signal.Stop(caught)
+	for {
+		select {
+		case s := <-caught:
+			unix.Kill(os.Getpid(), s.(syscall.Signal))
+		default:
+			return err
+		}
+	}
+}
