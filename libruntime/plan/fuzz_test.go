@@ -2,8 +2,12 @@ package plan
 
 import (
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/bailey-oci/bailey/spec"
 )
@@ -44,6 +48,33 @@ func FuzzCompile(f *testing.F) {
 		}
 		if p, err := CompileExec(s.Process, s, execOptions(o)); err == nil {
 			examine(t, p)
+		}
+	})
+}
+
+// FuzzMount compiles one mount of any kind: options are the words of options, separated by blanks.
+func FuzzMount(f *testing.F) {
+	f.Add("/proc", "proc", "proc", "nosuid", "")
+	f.Add("/a/../proc/uptime", "bind", "u", "rbind,ro rslave", "shared")
+	f.Add("/sys/fs/cgroup", "cgroup", "", "ro relatime", "private")
+	f.Add("/o", "overlay", "o", `lowerdir=/a\,b:/c context="a,b"`, "unbindable")
+	f.Add("x", "tmpfs", "", "tmpcopyup rro", "")
+	f.Fuzz(func(t *testing.T, destination, kind, source, options, propagation string) {
+		s := small(withMount(specs.Mount{Destination: destination, Type: kind, Source: source,
+			Options: strings.Fields(options)}))
+		s.Linux.RootfsPropagation = propagation
+		if spec.Validate(s) != nil {
+			return
+		}
+		p, err := Compile(s, machine())
+		if err != nil {
+			return
+		}
+		examine(t, p)
+		for _, op := range p.Ops {
+			if a, ok := op.Action.(Attach); ok && (!path.IsAbs(a.Path) || path.Clean(a.Path) != a.Path) {
+				t.Errorf("attached at %q", a.Path)
+			}
 		}
 	})
 }
