@@ -20,7 +20,7 @@ func createCommand(r *reporter) *cli.Command {
 				return err
 			}
 			opts := createOptions(ctx)
-			return rt.Create(&opts)
+			return rt.Create(untilSignal(), &opts)
 		}),
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"math"
 	"strconv"
 	"strings"
@@ -52,6 +53,7 @@ func execute(ctx *cli.Context, rt *libruntime.Runtime) error {
 		Cgroups:       ctx.StringSlice("cgroup"),
 		IgnorePaused:  ctx.Bool("ignore-paused"),
 		NoSubreaper:   ctx.Bool("no-subreaper"),
+		Signals:       payloadSignals(),
 	}
 	if file := ctx.String("process"); file != "" {
 		if err := arguments(ctx, 1, 1); err != nil {
@@ -67,7 +69,7 @@ func execute(ctx *cli.Context, rt *libruntime.Runtime) error {
 		}
 		opts.Change = func(p *specs.Process) error { return change(ctx, p) }
 	}
-	status, err := rt.Exec(ctx.Args().First(), opts)
+	status, err := rt.Exec(context.Background(), ctx.Args().First(), opts)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/bailey-oci/bailey/libruntime"
@@ -20,11 +22,12 @@ func runCommand(r *reporter) *cli.Command {
 			if err := arguments(ctx, 1, 1); err != nil {
 				return err
 			}
-			status, err := rt.Run(&libruntime.RunOptions{
+			status, err := rt.Run(context.Background(), &libruntime.RunOptions{
 				CreateOptions: createOptions(ctx),
 				Detach:        ctx.Bool("detach"),
 				Keep:          ctx.Bool("keep"),
 				NoSubreaper:   ctx.Bool("no-subreaper"),
+				Signals:       payloadSignals(),
 			})
 			if err != nil {
 				return err

@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/bailey-oci/bailey/libruntime"
 )
 
 func startCommand(r *reporter) *cli.Command {
-	return r.simple("start", "let the payload of a created container go", (*libruntime.Runtime).Start)
+	return r.simple("start", "let the payload of a created container go", func(rt *libruntime.Runtime, id string) error {
+		return rt.Start(context.Background(), id)
+	})
 }
 
 // simple makes a command that takes an ID and nothing else.

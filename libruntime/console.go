@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/signal"
 	"sync"
 	"time"
 
@@ -48,7 +47,6 @@ type terminal struct {
 	// own is a descriptor of the caller's terminal, or -1 if there is none.
 	own      int
 	saved    *unix.Termios
-	resizes  chan os.Signal
 	finished chan struct{}
 	once     sync.Once
 }
@@ -81,14 +79,7 @@ func serveTerminal(master *os.File) (*terminal, error) {
 			t.master.Close()
 			return nil, &fault.Error{Step: "put the terminal into raw mode", Syscall: "ioctl(TCSETS)", Err: err}
 		}
-		t.resizes = make(chan os.Signal, 1)
-		signal.Notify(t.resizes, unix.SIGWINCH)
 		t.resize()
-		go func() {
-			for range t.resizes {
-				t.resize()
-			}
-		}()
 	}
 	go io.Copy(t.master, os.Stdin)
 	go func() {
@@ -110,8 +101,11 @@ func (t *terminal) raw() error {
 	return unix.IoctlSetTermios(t.own, unix.TCSETS, &m)
 }
 
-// resize gives the container's terminal the size of the caller's.
+// resize gives the container's terminal the size of the caller's. t may be nil.
 func (t *terminal) resize() {
+	if t == nil || t.own < 0 {
+		return
+	}
 	size, err := unix.IoctlGetWinsize(t.own, unix.TIOCGWINSZ)
 	if err != nil || size.Row == 0 && size.Col == 0 {
 		return
@@ -134,8 +128,6 @@ func (t *terminal) close() {
 		case <-time.After(drainTimeout):
 		}
 		if t.own >= 0 {
-			signal.Stop(t.resizes)
-			close(t.resizes)
 			err := unix.IoctlSetTermios(t.own, unix.TCSETS, t.saved)
 			for errors.Is(err, unix.EINTR) {
 				err = unix.IoctlSetTermios(t.own, unix.TCSETS, t.saved)

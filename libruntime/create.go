@@ -41,11 +41,10 @@ type CreateOptions struct {
 	ListenFDs uint32
 }
 
-// Create makes a container and leaves it waiting for Start.
-func (rt *Runtime) Create(opts *CreateOptions) error {
+// Create makes a container and leaves it waiting for Start. If the context is cancelled meanwhile, what was
+// made is undone.
+func (rt *Runtime) Create(ctx context.Context, opts *CreateOptions) error {
 	c := &creation{rt: rt, opts: opts}
-	ctx, stop := interruptible()
-	defer stop()
 	init, err := c.make(ctx)
 	if err != nil {
 		return err
@@ -87,6 +86,8 @@ type creation struct {
 	hooked bool
 	ctx    context.Context
 	pid    int
+	// watch ends the killing of the init when ctx is cancelled. It reports whether that has not begun.
+	watch func() bool
 }
 
 // make takes everything up to the init that waits for its start. The container's directory stays
@@ -114,10 +115,8 @@ func (c *creation) make(ctx context.Context) (init *nsexec.Init, err error) {
 	init, err = preamble.Run(c.plan, &nsexec.Server{
 		Descriptors: descriptors, Cloned: c.cloned, Asked: c.asked,
 	})
-	if err == nil {
-		if err = context.Cause(ctx); err == nil {
-			return init, nil
-		}
+	if err == nil && c.watch() {
+		return init, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
@@ -205,7 +204,7 @@ func (c *creation) cloned(pid int) error {
 		return err
 	}
 	c.rec.PID, c.rec.StartTime = p.pid, p.start
-	context.AfterFunc(c.ctx, func() { p.signal(unix.SIGKILL) })
+	c.watch = context.AfterFunc(c.ctx, func() { p.signal(unix.SIGKILL) })
 	return c.dir.Write(c.rec)
 }
 

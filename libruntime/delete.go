@@ -133,12 +133,19 @@ func (c *container) poststop() ([]specs.Hook, error) {
 // destroy removes what is left of a container whose init has ended, and runs hooks, the poststop hooks. A
 // hook that fails is a warning, as the specification demands.
 func (rt *Runtime) destroy(c *container, cg *cgroup.Manager, poststop []specs.Hook) error {
-	// Processes that outlived the init: those of a shared pid namespace, and those of a half-made container.
-	if err := cg.Kill(); err != nil {
-		return err
+	// Processes can outlive the init where the pid namespace is shared and where the container is half-made.
+	// Otherwise the kernel has ended them, and looking for them would cost more than all the rest.
+	outlived := c.rec.SharedPIDs || c.rec.Status == store.Creating
+	if !outlived {
+		outlived = cg.Destroy() != nil
 	}
-	if err := cg.Destroy(); err != nil {
-		return err
+	if outlived {
+		if err := cg.Kill(); err != nil {
+			return err
+		}
+		if err := cg.Destroy(); err != nil {
+			return err
+		}
 	}
 	if err := c.Remove(); err != nil {
 		return err

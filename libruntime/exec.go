@@ -32,21 +32,20 @@ type ExecOptions struct {
 	Cgroups []string
 	// IgnorePaused executes the process even in a paused container, where it will wait.
 	IgnorePaused bool
-	// NoSubreaper is as for run.
+	// Signals and NoSubreaper are as for run.
+	Signals     <-chan os.Signal
 	NoSubreaper bool
 }
 
 // Exec executes a process in a container that runs (or waits for its start) and, unless detached, waits
 // for it and returns its exit status, as Run does.
-func (rt *Runtime) Exec(id string, opts *ExecOptions) (status int, err error) {
+func (rt *Runtime) Exec(ctx context.Context, id string, opts *ExecOptions) (status int, err error) {
 	preamble, err := nsexec.Take()
 	if err != nil {
 		return 0, err
 	}
-	relay := newRelay()
-	defer relay.stop()
-	ctx, settle := relay.untilStarted()
-	defer settle()
+	relay, ctx := newRelay(ctx, opts.Signals)
+	defer relay.settle()
 	e := &execution{rt: rt, opts: opts, ctx: ctx}
 	descriptors, err := e.prepare(id)
 	if e.container != nil {
@@ -58,7 +57,7 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (status int, err error) {
 	}
 	init, err := preamble.Run(e.plan, &nsexec.Server{Descriptors: descriptors, Cloned: e.cloned, Asked: e.asked})
 	if err == nil {
-		status, err = e.run(init, relay, settle)
+		status, err = e.run(init, relay)
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
@@ -255,7 +254,7 @@ func (e *execution) asked(op plan.Op, received *os.File) (*os.File, error) {
 }
 
 // run lets the process go and waits for it.
-func (e *execution) run(init *nsexec.Init, relay *relay, settle func()) (status int, err error) {
+func (e *execution) run(init *nsexec.Init, relay *relay) (status int, err error) {
 	var term *terminal
 	waited := false
 	defer func() {
@@ -295,7 +294,6 @@ func (e *execution) run(init *nsexec.Init, relay *relay, settle func()) (status 
 			return 0, &fault.Error{Step: "become the subreaper of the process", Syscall: "prctl", Err: err}
 		}
 	}
-	settle()
 	waited = true
-	return relay.wait(init.PID)
+	return relay.wait(init.PID, term)
 }

@@ -16,7 +16,7 @@ import (
 
 // Start lets the payload of a created container go, and runs the poststart hooks. If either fails, the
 // container is stopped and the error says why; its record stays, to be deleted.
-func (rt *Runtime) Start(id string) error {
+func (rt *Runtime) Start(ctx context.Context, id string) error {
 	c, err := rt.lock(id)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (rt *Runtime) Start(id string) error {
 		}
 		poststart = s.Hooks.Poststart
 	}
-	if err := runPoststart(context.Background(), c.rec, poststart); err != nil {
+	if err := runPoststart(ctx, c.rec, poststart); err != nil {
 		return rt.stopped(c, err)
 	}
 	return nil
