@@ -10,7 +10,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 FUZZTIME ?= 600
 BENCH    ?=
 
-BUILD := -trimpath -buildvcs=false -tags netgo,osusergo \
+BUILD := -trimpath -buildvcs=false -tags netgo,osusergo,urfave_cli_no_docs \
 	-ldflags '-s -w -linkmode external -extldflags -static -X main.version=$(VERSION)'
 
 ARM64_SYSROOT := $(CURDIR)/build/sysroot-arm64

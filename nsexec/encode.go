@@ -29,6 +29,8 @@ type encoder struct {
 	arena []byte
 	base  int // of the arena in the plan
 	slots map[plan.Slot]int16
+	// filtered: the system-call filter is loaded by now.
+	filtered bool
 }
 
 // encode turns a plan into wire form. It fails only for plans that are larger than the format allows.

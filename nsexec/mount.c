@@ -37,11 +37,39 @@ int set_propagation(struct preamble *p, const struct wire_op *op)
 	return failed(p, sys_5(mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &a, sizeof a), "mount_setattr", "/");
 }
 
-/* On top of the namespace's own root: the one place that is certain to exist and to be nobody's file. */
+/* The directory at path, if it is the very one that root is a clone of; otherwise a negative errno. */
+static long same_directory(int root, const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
+	struct statx a, b;
+	long fd = sys_4(openat2, AT_FDCWD, path, &how, sizeof how);
+
+	if (fd < 0)
+		return fd;
+	if (sys_5(statx, fd, "", AT_EMPTY_PATH, STATX_INO, &a) == 0 &&
+	    sys_5(statx, root, "", AT_EMPTY_PATH, STATX_INO, &b) == 0 && a.stx_ino == b.stx_ino &&
+	    a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor)
+		return fd;
+	sys_close((int)fd);
+	return -ESTALE;
+}
+
+/*
+ * Over the directory that the root was cloned from: hooks that enter the mount namespace look for it there.
+ * Where it cannot be reached (a parent that the user namespace's root may not enter), over the namespace's
+ * own root, which is certain to exist. Nothing but those hooks depends on which it is: from here on the root
+ * is known by its descriptor.
+ */
 int attach_root(struct preamble *p, const struct wire_op *op)
 {
 	int root = slot_of(p, op->slot[0]);
+	long target = op->ref[0].len ? same_directory(root, string_of(p, op->ref[0])) : -ENOENT;
 
+	if (target >= 0) {
+		long err = attach_to(root, (int)target);
+		sys_close((int)target);
+		return failed(p, err, "move_mount", "the root's own directory");
+	}
 	return failed(p, sys_5(move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH), "move_mount", "/");
 }
 
@@ -200,10 +228,14 @@ int pivot_into(struct preamble *p, const struct wire_op *op)
 	return failed(p, sys_1(chdir, "/"), "chdir", "/");
 }
 
-/* AttachRoot has put the mount over the root already; what remains is to stand on it. */
+/* Over the namespace's root, which cannot be pivoted away from. A process that escapes from the chroot then
+   finds the same mount. */
 int move_root(struct preamble *p, const struct wire_op *op)
 {
-	return enter_root(p, op);
+	int err = failed(p, sys_5(move_mount, slot_of(p, op->slot[0]), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH),
+			 "move_mount", "/");
+
+	return err ? err : enter_root(p, op);
 }
 
 int enter_root(struct preamble *p, const struct wire_op *op)

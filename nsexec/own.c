@@ -70,13 +70,11 @@ int new_time_namespace(struct preamble *p, const struct wire_op *op)
 
 	if (err)
 		return err;
-	/* "self" is a link, so the process is named: 1, or whatever we are where the pid namespace is joined. */
-	char path[64], digits[16];
-	size_t n = 0, d = 0;
-	for (long pid = sys_0(getpid); pid; pid /= 10)
-		digits[d++] = (char)('0' + pid % 10);
-	while (d)
-		path[n++] = digits[--d];
+	/* "self" is a link, so it is read. Our own process ID would do only in a procfs of our own. */
+	char path[64];
+	long n = sys_4(readlinkat, proc, "self", path, 16);
+	if (n < 0)
+		return failed(p, n, "readlinkat", "self");
 	memcpy(path + n, "/timens_offsets", sizeof "/timens_offsets");
 	if (*offsets) {
 		int fd = open_proc_file(p, proc, path, O_WRONLY);

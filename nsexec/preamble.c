@@ -44,60 +44,16 @@ void set_slot(struct preamble *p, int16_t slot, int fd)
 }
 
 /* Go does the actions from this operation on, and may send descriptors before its answer. */
-static int ask(struct preamble *p, const struct wire_op *op)
+int ask(struct preamble *p, const struct wire_op *op)
 {
 	send_message(p, WIRE_ASK, (int32_t)op->num[0], 0, 0, slot_of(p, op->slot[0]));
 	return failed(p, await_message(p, WIRE_ANSWER), "recvmsg", 0);
 }
 
 static operation *const operations[WIRE_CODE_END] = {
-    [WIRE_OP_NOT_DUMPABLE] = not_dumpable,
-    [WIRE_OP_JOIN_NAMESPACE] = join_namespace,
-    [WIRE_OP_JOIN_CONTAINER] = join_container,
-    [WIRE_OP_JOIN_CGROUP] = join_cgroup,
-    [WIRE_OP_CLONE] = clone_init,
-    [WIRE_OP_ASK] = ask,
-    [WIRE_OP_BECOME_ROOT] = become_root,
-    [WIRE_OP_UNSHARE] = unshare_namespaces,
-    [WIRE_OP_NEW_TIME_NAMESPACE] = new_time_namespace,
-    [WIRE_OP_OPEN_PROC] = open_proc,
-    [WIRE_OP_LOOPBACK_UP] = loopback_up,
-    [WIRE_OP_SET_HOSTNAME] = set_hostname,
-    [WIRE_OP_SET_DOMAINNAME] = set_domainname,
-    [WIRE_OP_WRITE_SYSCTL] = write_sysctl,
-    [WIRE_OP_SET_PROPAGATION] = set_propagation,
-    [WIRE_OP_ATTACH_ROOT] = attach_root,
-    [WIRE_OP_NEW_FILESYSTEM] = new_filesystem,
-    [WIRE_OP_SET_MOUNT_ATTRIBUTES] = set_mount_attributes,
-    [WIRE_OP_ATTACH] = attach,
-    [WIRE_OP_REMOUNT] = remount,
-    [WIRE_OP_MAKE_DIRECTORY] = make_directory,
-    [WIRE_OP_MAKE_DEVICE] = make_device,
-    [WIRE_OP_MAKE_SYMLINK] = make_symlink,
-    [WIRE_OP_OPEN_CONSOLE] = open_console,
-    [WIRE_OP_ATTACH_CONSOLE] = attach_console,
-    [WIRE_OP_PIVOT_ROOT] = pivot_into,
-    [WIRE_OP_MOVE_ROOT] = move_root,
-    [WIRE_OP_CHROOT] = enter_root,
-    [WIRE_OP_MASK_PATH] = mask_path,
-    [WIRE_OP_READONLY_PATH] = readonly_path,
-    [WIRE_OP_RUN_HOOK] = run_hook,
-    [WIRE_OP_DROP_BOUNDING] = drop_bounding,
-    [WIRE_OP_JOIN_KEYRING] = join_keyring,
-    [WIRE_OP_SET_EXEC_LABEL] = set_exec_label,
-    [WIRE_OP_NEW_SESSION] = new_session,
-    [WIRE_OP_USE_CONSOLE] = use_console,
-    [WIRE_OP_SET_UMASK] = set_umask,
-    [WIRE_OP_SET_IDS] = set_ids,
-    [WIRE_OP_SET_CAPABILITIES] = set_capabilities,
-    [WIRE_OP_SET_NO_NEW_PRIVS] = set_no_new_privs,
-    [WIRE_OP_CHANGE_DIRECTORY] = change_directory,
-    [WIRE_OP_RESOLVE_EXECUTABLE] = resolve_executable,
-    [WIRE_OP_VERIFY] = verify,
-    [WIRE_OP_AWAIT_START] = await_start,
-    [WIRE_OP_CLOSE_DESCRIPTORS] = close_descriptors,
-    [WIRE_OP_LOAD_SECCOMP] = load_seccomp,
-    [WIRE_OP_EXEC] = execute,
+#define X(name, function, slots, refs, flags) [WIRE_OP_##name] = function,
+    WIRE_CODES(X)
+#undef X
 };
 
 #ifdef BAILEY_FAULTS

@@ -57,18 +57,11 @@ int create_in_root(struct preamble *p, int root, const char *path, size_t len, e
 int open_parent(struct preamble *p, int root, const char *path, const char **base);
 int type_of(int fd);
 
-/* The operations, by file. */
-operation not_dumpable, join_namespace, join_container, join_cgroup, clone_init;		     /* join.c */
-operation become_root, unshare_namespaces, new_time_namespace, open_proc, loopback_up, set_hostname, /* own.c */
-    set_domainname, write_sysctl;
-operation set_propagation, attach_root, new_filesystem, set_mount_attributes, attach, remount, pivot_into, move_root,
-    enter_root, mask_path, readonly_path;							/* mount.c */
-operation make_directory, make_device, make_symlink, open_console, attach_console, use_console; /* device.c */
-operation run_hook;										/* hook.c */
-operation drop_bounding, set_ids, set_capabilities, set_no_new_privs, verify, join_keyring, set_exec_label,
-    load_seccomp; /* privilege.c */
-operation new_session, set_umask, set_memory_policy, set_personality, change_directory, resolve_executable, await_start,
-    close_descriptors, execute; /* payload.c */
+/* The operations: joining in join.c, namespaces in own.c, mounts in mount.c, devices and the terminal in
+   device.c, hooks in hook.c, privileges in privilege.c, the way to the payload in payload.c. */
+#define X(name, function, slots, refs, flags) operation function;
+WIRE_CODES(X)
+#undef X
 
 /* preamble.c */
 __attribute__((noreturn)) void preamble_main(int socket);

@@ -11,7 +11,7 @@ struct shape {
 };
 
 static const struct shape shapes[WIRE_CODE_END] = {
-#define X(name, slots, refs, flags) [WIRE_OP_##name] = {slots, refs, flags},
+#define X(name, function, slots, refs, flags) [WIRE_OP_##name] = {slots, refs, flags},
     WIRE_CODES(X)
 #undef X
 };

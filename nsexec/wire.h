@@ -65,6 +65,7 @@ struct wire_verify {
 #define WIRE_FLAG_NO_SYMLINKS 1u /* ATTACH */
 #define WIRE_FLAG_COPY_UP     2u /* ATTACH */
 #define WIRE_FLAG_KEEP_MODE   4u /* ATTACH */
+#define WIRE_FLAG_CAPSET_ONLY 1u /* SET_CAPABILITIES: the ambient set stays; for under the filter */
 #define WIRE_FLAG_CREATE      1u /* CHANGE_DIRECTORY */
 #define WIRE_FLAG_KEEP_GROUPS 1u /* SET_IDS */
 
@@ -74,66 +75,69 @@ enum wire_create { WIRE_CREATE_NOTHING, WIRE_CREATE_DIRECTORY, WIRE_CREATE_FILE,
 enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 
 /*
- * The operations: name, use of the four slots, use of the three refs, known flags.
+ * The operations: name, the preamble's function, use of the four slots, use of the three refs, known flags.
  * Slots: i = in, o = out, ? = in or none, - = none.
  * Refs: s = string, ? = string or none, l = list, L = list or none, b = blob, B = blob or none, - = none.
  */
-#define WIRE_CODES(X)                                                                                                 \
-	X(NOT_DUMPABLE, "----", "---", 0)                                                                             \
-	X(JOIN_NAMESPACE, "i---", "---", 0) /* num: kind */                                                           \
-	X(JOIN_CONTAINER, "i---", "---", 0) /* num: kinds */                                                          \
-	X(JOIN_CGROUP, "i---", "---", 0)                                                                              \
-	X(CLONE, "?---", "---", 0) /* slot: cgroup; num: kinds */                                                     \
-	X(ASK, "?---", "---", 0)   /* slot: to send along; num: count of actions from index on */                     \
-	X(BECOME_ROOT, "----", "---", 0)                                                                              \
-	X(UNSHARE, "----", "---", 0)		/* num: kinds */                                                      \
-	X(NEW_TIME_NAMESPACE, "i---", "s--", 0) /* slot: proc; ref: offsets */                                        \
-	X(OPEN_PROC, "o---", "---", 0)                                                                                \
-	X(LOOPBACK_UP, "----", "---", 0)                                                                              \
-	X(SET_HOSTNAME, "----", "s--", 0)                                                                             \
-	X(SET_DOMAINNAME, "----", "s--", 0)                                                                           \
-	X(WRITE_SYSCTL, "i---", "ss-", 0)    /* slot: proc; ref: key, value */                                        \
-	X(SET_PROPAGATION, "----", "---", 0) /* num: type */                                                          \
-	X(ATTACH_ROOT, "i---", "---", 0)                                                                              \
-	X(NEW_FILESYSTEM, "o---", "s?L", 0)			    /* num: attributes; ref: type, source, options */ \
-	X(SET_MOUNT_ATTRIBUTES, "i---", "---", WIRE_FLAG_RECURSIVE) /* num: set, clear, propagation */                \
-	X(ATTACH, "ii--", "s--",                                                                                      \
-	  WIRE_FLAG_NO_SYMLINKS | WIRE_FLAG_COPY_UP | WIRE_FLAG_KEEP_MODE) /* slot: source, root; num: create */      \
-	X(OPEN_MOUNT, "o---", "s--", 0)					   /* num: the filesystem's magic number */   \
-	X(REMOUNT, "i---", "s--", WIRE_FLAG_RECURSIVE)			   /* slot: root; num: set, clear */          \
-	X(MAKE_DIRECTORY, "i---", "s--", 0)				   /* slot: root; num: mode */                \
-	X(MAKE_DEVICE, "i---", "s--", 0)    /* slot: root; num: mode with type, device number, uid, gid */            \
-	X(MAKE_SYMLINK, "i---", "ss-", 0)   /* slot: root; ref: path, target */                                       \
-	X(OPEN_CONSOLE, "?oo-", "---", 0)   /* slot: devpts, slave, master; num: columns, rows, uid */                \
-	X(ATTACH_CONSOLE, "ii--", "s--", 0) /* slot: slave, root */                                                   \
-	X(PIVOT_ROOT, "i---", "---", 0)                                                                               \
-	X(MOVE_ROOT, "i---", "---", 0)                                                                                \
-	X(CHROOT, "i---", "---", 0)                                                                                   \
-	X(MASK_PATH, "iii-", "s--", 0)	   /* slot: root, null, empty */                                              \
-	X(READONLY_PATH, "i---", "s--", 0) /* slot: root */                                                           \
-	X(RUN_HOOK, "?---", "sll", 0)	   /* slot: state; num: timeout in ms; ref: path, args, env */                \
-	X(DROP_BOUNDING, "----", "---", 0) /* num: keep */                                                            \
-	X(JOIN_KEYRING, "----", "s--", 0)                                                                             \
-	X(SET_EXEC_LABEL, "i---", "s--", 0) /* slot: proc; num: enum wire_lsm */                                      \
-	X(NEW_SESSION, "----", "---", 0)                                                                              \
-	X(USE_CONSOLE, "i---", "---", 0)                                                                              \
-	X(SET_MEMORY_POLICY, "----", "B--", 0) /* num: mode with flags, bits of the mask; ref: the mask */            \
-	X(SET_PERSONALITY, "----", "---", 0)                                                                          \
-	X(SET_UMASK, "----", "---", 0)                                                                                \
-	X(SET_IDS, "----", "B--", WIRE_FLAG_KEEP_GROUPS) /* num: uid, gid; ref: uint32_t groups */                    \
-	X(SET_CAPABILITIES, "----", "---", 0)		 /* num: effective, permitted, inheritable, ambient */        \
-	X(SET_NO_NEW_PRIVS, "----", "---", 0)                                                                         \
-	X(CHANGE_DIRECTORY, "?---", "s--", WIRE_FLAG_CREATE) /* slot: root, to create in */                           \
-	X(RESOLVE_EXECUTABLE, "----", "sl-", 0)                                                                       \
-	X(VERIFY, "----", "b--", 0)	       /* ref: struct wire_verify */                                          \
-	X(AWAIT_START, "?---", "---", 0)       /* slot: listener; num: slot for the state, or -1 */                   \
-	X(CLOSE_DESCRIPTORS, "----", "---", 0) /* num: how many above 2 stay */                                       \
-	X(LOAD_SECCOMP, "----", "b--", 0)      /* num: flags; ref: struct sock_filter[] */                            \
-	X(EXEC, "----", "lll", 0)	       /* ref: candidates, argv, env */
+#define WIRE_CODES(X)                                                                                                  \
+	X(NOT_DUMPABLE, not_dumpable, "----", "---", 0)                                                                \
+	X(JOIN_NAMESPACE, join_namespace, "i---", "---", 0) /* num: kind */                                            \
+	X(JOIN_CONTAINER, join_container, "i---", "---", 0) /* num: kinds */                                           \
+	X(JOIN_CGROUP, join_cgroup, "i---", "---", 0)                                                                  \
+	X(CLONE, clone_init, "?---", "---", 0) /* slot: cgroup; num: kinds */                                          \
+	X(ASK, ask, "?---", "---", 0)	       /* slot: to send along; num: count of actions from index on */          \
+	X(BECOME_ROOT, become_root, "----", "---", 0)                                                                  \
+	X(UNSHARE, unshare_namespaces, "----", "---", 0)	    /* num: kinds */                                   \
+	X(NEW_TIME_NAMESPACE, new_time_namespace, "i---", "s--", 0) /* slot: proc; ref: offsets */                     \
+	X(OPEN_PROC, open_proc, "o---", "---", 0)                                                                      \
+	X(LOOPBACK_UP, loopback_up, "----", "---", 0)                                                                  \
+	X(SET_HOSTNAME, set_hostname, "----", "s--", 0)                                                                \
+	X(SET_DOMAINNAME, set_domainname, "----", "s--", 0)                                                            \
+	X(WRITE_SYSCTL, write_sysctl, "i---", "ss-", 0)	      /* slot: proc; ref: key, value */                        \
+	X(SET_PROPAGATION, set_propagation, "----", "---", 0) /* num: type */                                          \
+	X(ATTACH_ROOT, attach_root, "i---", "?--", 0)                                                                  \
+	X(NEW_FILESYSTEM, new_filesystem, "o---", "s?L", 0) /* num: attributes; ref: type, source, options */          \
+	X(SET_MOUNT_ATTRIBUTES, set_mount_attributes, "i---", "---",                                                   \
+	  WIRE_FLAG_RECURSIVE) /* num: set, clear, propagation */                                                      \
+	X(ATTACH, attach, "ii--", "s--",                                                                               \
+	  WIRE_FLAG_NO_SYMLINKS | WIRE_FLAG_COPY_UP | WIRE_FLAG_KEEP_MODE) /* slot: source, root; num: create */       \
+	X(OPEN_MOUNT, open_mount, "o---", "s--", 0)			   /* num: the filesystem's magic number */    \
+	X(REMOUNT, remount, "i---", "s--", WIRE_FLAG_RECURSIVE)		   /* slot: root; num: set, clear */           \
+	X(MAKE_DIRECTORY, make_directory, "i---", "s--", 0)		   /* slot: root; num: mode */                 \
+	X(MAKE_DEVICE, make_device, "i---", "s--", 0)	/* slot: root; num: mode with type, device number, uid, gid */ \
+	X(MAKE_SYMLINK, make_symlink, "i---", "ss-", 0) /* slot: root; ref: path, target */                            \
+	X(OPEN_CONSOLE, open_console, "?oo-", "---", 0) /* slot: devpts, slave, master; num: columns, rows, uid */     \
+	X(ATTACH_CONSOLE, attach_console, "ii--", "s--", 0) /* slot: slave, root */                                    \
+	X(PIVOT_ROOT, pivot_into, "i---", "---", 0)                                                                    \
+	X(MOVE_ROOT, move_root, "i---", "---", 0)                                                                      \
+	X(CHROOT, enter_root, "i---", "---", 0)                                                                        \
+	X(MASK_PATH, mask_path, "iii-", "s--", 0)	  /* slot: root, null, empty */                                \
+	X(READONLY_PATH, readonly_path, "i---", "s--", 0) /* slot: root */                                             \
+	X(RUN_HOOK, run_hook, "?---", "sll", 0)		  /* slot: state; num: timeout in ms; ref: path, args, env */  \
+	X(DROP_BOUNDING, drop_bounding, "----", "---", 0) /* num: keep */                                              \
+	X(JOIN_KEYRING, join_keyring, "----", "s--", 0)                                                                \
+	X(SET_EXEC_LABEL, set_exec_label, "i---", "s--", 0) /* slot: proc; num: enum wire_lsm */                       \
+	X(NEW_SESSION, new_session, "----", "---", 0)                                                                  \
+	X(USE_CONSOLE, use_console, "i---", "---", 0)                                                                  \
+	X(SET_MEMORY_POLICY, set_memory_policy, "----", "B--",                                                         \
+	  0) /* num: mode with flags, bits of the mask; ref: the mask */                                               \
+	X(SET_PERSONALITY, set_personality, "----", "---", 0)                                                          \
+	X(SET_UMASK, set_umask, "----", "---", 0)                                                                      \
+	X(SET_IDS, set_ids, "----", "B--", WIRE_FLAG_KEEP_GROUPS) /* num: uid, gid; ref: uint32_t groups */            \
+	X(SET_CAPABILITIES, set_capabilities, "----", "---",                                                           \
+	  WIRE_FLAG_CAPSET_ONLY) /* num: effective, permitted, inheritable, ambient */                                 \
+	X(SET_NO_NEW_PRIVS, set_no_new_privs, "----", "---", 0)                                                        \
+	X(CHANGE_DIRECTORY, change_directory, "?---", "s--", WIRE_FLAG_CREATE) /* slot: root, to create in */          \
+	X(RESOLVE_EXECUTABLE, resolve_executable, "----", "sl-", 0)                                                    \
+	X(VERIFY, verify, "----", "b--", 0)			  /* ref: struct wire_verify */                        \
+	X(AWAIT_START, await_start, "?---", "---", 0)		  /* slot: listener; num: slot for the state, or -1 */ \
+	X(CLOSE_DESCRIPTORS, close_descriptors, "----", "---", 0) /* num: how many above 2 stay */                     \
+	X(LOAD_SECCOMP, load_seccomp, "----", "b--", 0)		  /* num: flags; ref: struct sock_filter[] */          \
+	X(EXEC, execute, "----", "lll", 0)			  /* ref: candidates, argv, env */
 
 enum wire_code {
 	WIRE_CODE_NONE = 0,
-#define X(name, slots, refs, flags) WIRE_OP_##name,
+#define X(name, function, slots, refs, flags) WIRE_OP_##name,
 	WIRE_CODES(X)
 #undef X
 	    WIRE_CODE_END

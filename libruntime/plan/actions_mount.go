@@ -7,9 +7,10 @@ package plan
 // MS_SLAVE, MS_SHARED, MS_UNBINDABLE.
 type SetPropagation struct{ Type uint64 }
 
-// AttachRoot attaches the detached mount in SlotRoot on top of the mount namespace's root, so that it
-// can be pivoted into.
-type AttachRoot struct{}
+// AttachRoot attaches the detached mount in SlotRoot, so that it can be pivoted into: over the directory at
+// Path that it is a clone of, where hooks look for it, if that can be reached and is still the same, else over
+// the mount namespace's root.
+type AttachRoot struct{ Path string }
 
 // NewFilesystem makes a filesystem of the kind Type as a detached mount in Slot.
 type NewFilesystem struct {

@@ -69,7 +69,7 @@ func (a SetPropagation) String() string {
 	return "make every mount " + propagationName(a.Type)
 }
 
-func (AttachRoot) String() string { return "attach root on top of the old root" }
+func (a AttachRoot) String() string { return "attach root over " + a.Path }
 
 func (a NewFilesystem) String() string {
 	article := "a "

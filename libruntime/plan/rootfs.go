@@ -32,7 +32,7 @@ func (c *compiler) filesystem() error {
 		c.add(SetMountAttributes{Slot: SlotRoot, Propagation: c.basePropagation(), Recursive: true}, origin)
 	}
 	if c.ns.has(MountNS) {
-		c.add(AttachRoot{}, "/root/path")
+		c.add(AttachRoot{c.inBundle(c.spec.Root.Path)}, "/root/path")
 	}
 	for i := range c.spec.Mounts {
 		if err := c.mount(i); err != nil {
