@@ -76,6 +76,8 @@ type execution struct {
 	plan      *plan.Plan
 	pid       int
 	console   *os.File
+	// watch ends the killing of the process when ctx is cancelled.
+	watch func() bool
 }
 
 // prepare finds the container, decides what is executed and makes the plan and its descriptors.
@@ -239,7 +241,7 @@ func joinFiles(cg *cgroup.Manager, sub []string) (*os.File, []*os.File, error) {
 
 func (e *execution) cloned(pid int) error {
 	e.pid = pid
-	context.AfterFunc(e.ctx, func() { unix.Kill(pid, unix.SIGKILL) })
+	e.watch = context.AfterFunc(e.ctx, func() { unix.Kill(pid, unix.SIGKILL) })
 	return context.Cause(e.ctx)
 }
 
@@ -286,6 +288,7 @@ func (e *execution) run(init *nsexec.Init, relay *relay) (status int, err error)
 		}
 		return 0, err
 	}
+	e.watch()
 	if e.opts.Detach {
 		return 0, nil
 	}
