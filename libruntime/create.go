@@ -80,6 +80,8 @@ type creation struct {
 	cgroup *cgroup.Manager
 	// made is where the result of cgroupFiles, which runs beside the rest, comes in.
 	made chan cgroupFiles
+	// late are the host's actions that need the cgroup.
+	late []plan.Op
 	// console is the terminal's master, where bailey itself serves it.
 	console *os.File
 	// hooked: the hooks have begun, so that poststop hooks have something to undo.
@@ -113,8 +115,9 @@ func (c *creation) make(ctx context.Context) (init *nsexec.Init, err error) {
 		return nil, err
 	}
 	init, err = preamble.Run(c.plan, &nsexec.Server{
-		Descriptors: descriptors, Cloned: c.cloned, Asked: c.asked,
+		Descriptors: descriptors, Late: c.lateActions, Cloned: c.cloned, Asked: c.asked,
 	})
+	c.awaitCgroup()
 	if err == nil && c.watch() {
 		return init, nil
 	}
@@ -171,14 +174,13 @@ func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
 			return nil, files.err
 		}
 		c.rec.CgroupPaths = c.cgroup.Paths()
+	} else {
+		go func() { c.made <- c.makeCgroup() }()
 	}
 	setHome(c.spec.Process, func() []byte { return passwdOfBundle(c.bundle) })
 	c.listenEnv()
 	o := c.rt.facts(c.bundle, c.opts, c.cgroup)
 	o.Attached = c.attached
-	if !c.rec.Rootless {
-		go func() { c.made <- c.makeCgroup() }()
-	}
 	program, err := c.rt.seccompProgram(c.spec)
 	if err == nil {
 		if program != nil {
@@ -186,11 +188,14 @@ func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
 		}
 		c.plan, err = plan.Compile(c.spec, o)
 	}
-	if err != nil {
-		(<-c.made).close()
-		return nil, err
+	var files map[plan.Slot]*os.File
+	if err == nil {
+		files, err = c.hostActions()
 	}
-	return c.hostActions()
+	if err != nil {
+		c.awaitCgroup()
+	}
+	return files, err
 }
 
 // cloned puts the container's init on record.

@@ -14,29 +14,10 @@ import (
 )
 
 // hostActions does what the plan wants done in the caller's namespaces before the preamble is given the
-// plan, and returns the descriptors by slot. The cgroup is waited for last: it is being made meanwhile.
+// plan, and returns the descriptors by slot. The cgroup is being made meanwhile; what needs it is left to
+// lateActions.
 func (c *creation) hostActions() (files map[plan.Slot]*os.File, err error) {
 	files = make(map[plan.Slot]*os.File)
-	waited := false
-	defer func() {
-		if err != nil {
-			for _, f := range files {
-				f.Close()
-			}
-			files = nil
-		}
-		if !waited {
-			(<-c.made).close()
-		}
-	}()
-	var later []plan.Op
-	do := func(op plan.Op) error {
-		slot, f, err := hostAction(op)
-		if f != nil {
-			files[slot] = f
-		}
-		return err
-	}
 	for _, op := range c.plan.Ops {
 		if op.Where() != plan.Host {
 			continue
@@ -46,33 +27,66 @@ func (c *creation) hostActions() (files map[plan.Slot]*os.File, err error) {
 			continue
 		case plan.OpenTree:
 			if c.inCgroup(a.Path) {
-				later = append(later, op)
+				c.late = append(c.late, op)
 				continue
 			}
 		}
-		if err := do(op); err != nil {
-			return nil, err
+		if err = openInto(files, op); err != nil {
+			break
 		}
 	}
-	if !c.attached {
+	if err == nil && !c.attached {
 		if files[plan.SlotListener], err = nsexec.Listen(c.dir.SocketPath()); err != nil {
 			delete(files, plan.SlotListener)
-			return nil, err
 		}
 	}
+	if err != nil {
+		closeAll(files)
+		return nil, err
+	}
+	return files, nil
+}
+
+// lateActions waits for the cgroup and does what needs it. It is called at most once.
+func (c *creation) lateActions() (map[plan.Slot]*os.File, error) {
 	made := <-c.made
-	waited = true
+	c.made = nil
 	c.rt.warn(c.cgroup.Warnings()...)
 	if made.err != nil {
 		return nil, made.err
 	}
+	files := make(map[plan.Slot]*os.File)
 	made.into(files)
-	for _, op := range later {
-		if err := do(op); err != nil {
+	for _, op := range c.late {
+		if err := openInto(files, op); err != nil {
+			closeAll(files)
 			return nil, err
 		}
 	}
 	return files, nil
+}
+
+// awaitCgroup waits for the cgroup that nobody needs any more, so that it can be removed.
+func (c *creation) awaitCgroup() {
+	if c.made != nil {
+		(<-c.made).close()
+		c.made = nil
+	}
+}
+
+// openInto does one action and adds the descriptor that it opens, if it opens one.
+func openInto(files map[plan.Slot]*os.File, op plan.Op) error {
+	slot, f, err := hostAction(op)
+	if f != nil {
+		files[slot] = f
+	}
+	return err
+}
+
+func closeAll(files map[plan.Slot]*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // inCgroup reports whether path is one of the container's cgroups, which have to be made before it is opened.
@@ -157,7 +171,17 @@ func openTree(a plan.OpenTree) (int, error) {
 	if a.Recursive {
 		clone |= unix.AT_RECURSIVE
 	}
-	return unix.OpenTree(fd, "", clone)
+	tree, err := unix.OpenTree(fd, "", clone)
+	if err != nil || a.Device == nil {
+		return tree, err
+	}
+	// A clone is a peer of the original: what the container mounts over its /dev/null would cover the host's.
+	// Other mounts have their propagation set by the plan; a device has none to choose.
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Propagation: unix.MS_PRIVATE}); err != nil {
+		unix.Close(tree)
+		return -1, &fault.Error{Syscall: "mount_setattr", Err: err}
+	}
+	return tree, nil
 }
 
 // checkSource compares an opened source with what it has to be.

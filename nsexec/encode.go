@@ -101,8 +101,6 @@ func joinerSlots(a plan.Action) []plan.Slot {
 		return []plan.Slot{a.Slot}
 	case plan.JoinContainer:
 		return []plan.Slot{a.Slot}
-	case plan.JoinCgroup:
-		return []plan.Slot{a.Slot}
 	case plan.Clone:
 		if a.Cgroup != "" {
 			return []plan.Slot{a.Cgroup}

@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"errors"
+	"maps"
 	"os"
 
 	"github.com/bailey-oci/bailey/internal/fault"
@@ -17,6 +18,9 @@ type Server struct {
 	// Descriptors are the files that Host actions opened, by slot. Run sends them to the preamble and
 	// closes them, whatever happens.
 	Descriptors map[plan.Slot]*os.File
+	// Late, if not nil, is called once, when a slot is needed that is not in Descriptors, and returns more of
+	// them. What takes long can so be made while the container's namespaces are.
+	Late func() (map[plan.Slot]*os.File, error)
 	// Cloned is called once with the process ID of the container's init, as seen by the caller, before
 	// the init does anything that outlives it. An error ends it.
 	Cloned func(pid int) error
@@ -80,14 +84,13 @@ func (s *session) begin() error {
 		return fault.Wrap(err, "hand the plan to the preamble", "")
 	}
 	defer memfd.Close()
-	if err := send(s.sync, C.WIRE_PLAN, 0, nil, int(memfd.Fd())); err == nil {
-		if err = s.sendSlots(wire.joiner); err == nil {
-			err = send(s.sync, C.WIRE_ANSWER, 0, nil)
+	if err = send(s.sync, C.WIRE_PLAN, 0, nil, int(memfd.Fd())); err == nil {
+		if err := s.sendSlots(wire.joiner); err != nil {
+			return err
 		}
-		if err != nil {
-			return s.died(err)
+		if err = send(s.sync, C.WIRE_ANSWER, 0, nil); err == nil {
+			return nil
 		}
-		return nil
 	}
 	return s.died(err)
 }
@@ -97,7 +100,10 @@ func (s *session) sendSlots(slots []plan.Slot) error {
 	var files []*os.File
 	for _, slot := range slots {
 		n, used := s.wire.slots[slot]
-		f := s.server.Descriptors[slot]
+		f, err := s.descriptor(slot)
+		if err != nil {
+			return err
+		}
 		if f == nil {
 			return fault.New("the plan needs a descriptor that was not opened: "+string(slot), "")
 		}
@@ -106,6 +112,17 @@ func (s *session) sendSlots(slots []plan.Slot) error {
 		}
 	}
 	return sendDescriptors(s.sync, numbers, files)
+}
+
+// descriptor returns the file for a slot, or nil.
+func (s *session) descriptor(slot plan.Slot) (*os.File, error) {
+	if f := s.server.Descriptors[slot]; f != nil || s.server.Late == nil {
+		return f, nil
+	}
+	files, err := s.server.Late()
+	s.server.Late = nil
+	maps.Copy(s.server.Descriptors, files)
+	return s.server.Descriptors[slot], err
 }
 
 // serve answers until the init has reported ready.

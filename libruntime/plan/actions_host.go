@@ -9,8 +9,13 @@ type OpenNamespace struct {
 	Path string
 }
 
-// CreateCgroup makes the container's cgroup and sets its limits.
-type CreateCgroup struct{}
+// CreateCgroup makes the container's cgroup and sets its limits. It opens the tasks files of that many v1
+// hierarchies into the slots cgroup/0, cgroup/1, ..., and the directory of the unified hierarchy, if Directory,
+// into SlotCgroup.
+type CreateCgroup struct {
+	Tasks     int
+	Directory bool
+}
 
 // OpenTree clones the mount at Path (an absolute path in the caller's mount namespace) into Slot as a
 // detached mount, with what is mounted below it if Recursive.

@@ -39,10 +39,6 @@ type JoinContainer struct {
 	Types Namespace
 }
 
-// JoinCgroup moves the preamble into a cgroup v1 directory by writing "0" to its tasks file in Slot. A
-// single thread that moves itself spares the kernel the lock that moving another one costs.
-type JoinCgroup struct{ Slot Slot }
-
 // Clone makes the container's init in new namespaces (an OR of Namespace values; the user namespace is
 // made first and owns the others), as a child of bailey's, in the cgroup v2 directory Cgroup if there is
 // one. What follows is executed by it; stage 0 ends.
@@ -52,7 +48,6 @@ type Clone struct {
 }
 
 func (NotDumpable) Where() Where { return Joiner }
-func (JoinCgroup) Where() Where  { return Joiner }
 func (Clone) Where() Where       { return Joiner }
 
 func (a JoinNamespace) Where() Where { return joinsFrom(a.Type) }

@@ -7,6 +7,12 @@ import "time"
 // BecomeRoot makes the init user and group 0 of the user namespace it is in, without other groups.
 type BecomeRoot struct{}
 
+// JoinCgroup moves the init into a cgroup v1 directory by writing "0" to its tasks file in Slot. A single
+// thread that moves itself spares the kernel the lock (and the wait for a grace period) that moving another
+// process costs. The kernel judges by who opened the file. It comes after the clone because the cgroup can be
+// made meanwhile, and because a pids limit of one has no room for stage 0 beside the init.
+type JoinCgroup struct{ Slot Slot }
+
 // Unshare makes namespaces that must not be made with the others: the cgroup namespace, whose root is
 // the cgroup of the process that makes it.
 type Unshare struct{ Namespaces Namespace }
@@ -125,6 +131,7 @@ type Exec struct {
 }
 
 func (BecomeRoot) Where() Where         { return Init }
+func (JoinCgroup) Where() Where         { return Init }
 func (Unshare) Where() Where            { return Init }
 func (NewTimeNamespace) Where() Where   { return Init }
 func (OpenProc) Where() Where           { return Init }

@@ -135,10 +135,15 @@ func (c *compiler) assemble(joiner []Op) *Plan {
 	if p := c.process.OOMScoreAdj; p != nil {
 		ops = append(ops, Op{SetOOMScore{*p}, c.field("/oomScoreAdj")})
 	}
-	for rest := c.sent; len(rest) > 0; {
+	sent := make([]Slot, 0, len(c.sent)+c.o.CgroupTasks)
+	for i := range c.o.CgroupTasks {
+		sent = append(sent, cgroupTasks(i))
+	}
+	for rest := append(sent, c.sent...); len(rest) > 0; {
 		n := min(len(rest), maxSent)
 		ops = append(ops, Op{SendDescriptors{rest[:n:n]}, ""})
 		rest = rest[n:]
 	}
+	ops = append(ops, c.joinCgroups()...)
 	return &Plan{Ops: append(ops, c.body...), Given: c.given}
 }

@@ -33,7 +33,7 @@ func CompileExec(p *specs.Process, s *specs.Spec, o ExecOptions) (*Plan, error) 
 	}
 
 	c.givenToJoiner()
-	joiner := append([]Op{{NotDumpable{}, ""}}, c.joinCgroups()...)
+	joiner := []Op{{NotDumpable{}, ""}}
 	if types := c.ns.joined &^ CgroupNS; types != 0 {
 		joiner = append(joiner, Op{JoinContainer{SlotContainer, types}, "/linux/namespaces"})
 	}

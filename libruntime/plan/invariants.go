@@ -141,12 +141,9 @@ func (c *checker) slots(given []Slot) {
 	for _, s := range given {
 		slots[s] = &state{filled: -1, where: Host}
 	}
-	cgroupMade := false
 	closed := false
 	for i, op := range c.ops {
 		switch a := op.Action.(type) {
-		case CreateCgroup:
-			cgroupMade = true
 		case CloseDescriptors:
 			closed = true
 		case SendDescriptors:
@@ -164,10 +161,6 @@ func (c *checker) slots(given []Slot) {
 		}
 		for _, s := range uses(op.Action) {
 			st := slots[s]
-			if st == nil && cgroupMade && (s == SlotCgroup || strings.HasPrefix(string(s), "cgroup/")) {
-				st = &state{filled: -1, where: Host}
-				slots[s] = st
-			}
 			switch {
 			case st == nil:
 				c.fail(i, "%s is used before it is filled", s)
@@ -245,7 +238,8 @@ func (c *checker) namespaces() {
 	if made&(CgroupNS|TimeNS) != 0 {
 		c.fail(clone, "cgroup and time namespaces cannot be made by the clone")
 	}
-	c.before(find[JoinCgroup](c.ops), joins, "the kernel judges by who is in which namespace")
+	c.before(find[JoinCgroup](c.ops), find[Unshare](c.ops), "a cgroup namespace's root is where its maker is")
+	c.before(find[JoinCgroup](c.ops), find[NewFilesystem](c.ops), "its memory belongs to the container")
 	c.before(user, joins, "the user namespace may own the others")
 	c.before(joins, mount, "joining the mount namespace changes the root")
 

@@ -71,7 +71,7 @@ func (n namespaceSet) origin(kind Namespace) string {
 
 // joiner opens the namespaces given by path and returns the operations of stage 0.
 func (c *compiler) joiner() []Op {
-	ops := make([]Op, 0, 4+c.o.CgroupTasks+len(namespaceKinds))
+	ops := make([]Op, 0, 4+len(namespaceKinds))
 	ops = append(ops, Op{NotDumpable{}, ""})
 	var host []Op
 	var joins []Op
@@ -87,11 +87,10 @@ func (c *compiler) joiner() []Op {
 		}
 	}
 	if c.o.CgroupTasks > 0 || c.o.CgroupDirectory {
-		host = append(host, Op{CreateCgroup{}, "/linux/cgroupsPath"})
+		host = append(host, Op{CreateCgroup{Tasks: c.o.CgroupTasks, Directory: c.o.CgroupDirectory}, "/linux/cgroupsPath"})
 	}
 	c.host = append(host, c.host...)
 
-	ops = append(ops, c.joinCgroups()...)
 	ops = append(ops, joins...)
 	// The cgroup namespace has to wait until the init is in its cgroup, the time namespace until its offsets
 	// are written.
@@ -99,8 +98,7 @@ func (c *compiler) joiner() []Op {
 	return append(ops, Op{Clone{made, c.cgroup()}, "/linux/namespaces"})
 }
 
-// joinCgroups moves stage 0 into the v1 cgroups while it still is who opened their files: after joining a
-// user namespace nothing would be left that the kernel's permission checks of the hierarchy know.
+// joinCgroups moves the init into the v1 cgroups.
 func (c *compiler) joinCgroups() []Op {
 	ops := make([]Op, 0, c.o.CgroupTasks)
 	for i := range c.o.CgroupTasks {

@@ -220,7 +220,8 @@ var mutations = []mutation{
 		i := indexOf[JoinContainer](*ops)
 		return i >= 0 && (*ops)[i].Where() == Joiner && moved[JoinContainer, SetIDs](true)(ops)
 	}},
-	{"cgroup joined last", moved[JoinCgroup, JoinNamespace](true)},
+	{"cgroup joined behind its namespace", moved[JoinCgroup, Unshare](true)},
+	{"cgroup joined late", moved[JoinCgroup, NewFilesystem](true)},
 	{"root of nobody", moved[BecomeRoot, SetIDs](false)},
 	{"maps written late", moved[WriteIDMaps, BecomeRoot](true)},
 	{"descriptors sent late", moved[SendDescriptors, Exec](false)},

@@ -45,10 +45,18 @@ func uses(a Action) []Slot {
 	return slots
 }
 
-// fills returns the slots that an action fills. CreateCgroup is not among them: which of the cgroup's slots
-// it fills is seen from their use.
+// fills returns the slots that an action fills.
 func fills(a Action) []Slot {
 	switch a := a.(type) {
+	case CreateCgroup:
+		var slots []Slot
+		for i := range a.Tasks {
+			slots = append(slots, cgroupTasks(i))
+		}
+		if a.Directory {
+			slots = append(slots, SlotCgroup)
+		}
+		return slots
 	case OpenNamespace:
 		return []Slot{a.Slot}
 	case OpenTree:
