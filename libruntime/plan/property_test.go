@@ -230,7 +230,11 @@ var mutations = []mutation{
 		return i >= 0 && (*ops)[i].Action.(JoinNamespace).Type == UserNS && moved[JoinNamespace, JoinNamespace](true)(ops)
 	}},
 	{"shared while mounting", moved[SetPropagation, AttachRoot](true)},
-	{"root attached late", moved[AttachRoot, DropBounding](false)},
+	{"root attached late", func(ops *[]Op) bool {
+		// Where nothing is made in the root it makes no difference.
+		return slices.ContainsFunc(*ops, func(op Op) bool { return inTree(op.Action) }) &&
+			moved[AttachRoot, DropBounding](false)(ops)
+	}},
 	{"mounts outside", func(ops *[]Op) bool {
 		return moved[Attach, PivotRoot](true)(ops) || moved[Attach, MoveRoot](true)(ops) || moved[Attach, Chroot](true)(ops)
 	}},
