@@ -29,6 +29,9 @@ func (e *Env) Left() []string {
 		left = append(left, err.Error())
 	}
 	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), "@") {
+			continue // no container's: a cache
+		}
 		left = append(left, "state: "+filepath.Join(e.Root, entry.Name()))
 	}
 	for _, dir := range e.cgroups() {
@@ -147,6 +150,9 @@ func (e *Env) leftNamespaces() []string {
 	defer e.mu.Unlock()
 	var left []string
 	for _, pid := range pids() {
+		if !Alive(pid) {
+			continue // still has a pid namespace until init gets round to it
+		}
 		for _, kind := range namespaceKinds {
 			if link := Namespace(pid, kind); e.namespaces[link] {
 				left = append(left, fmt.Sprintf("namespace: %s (of process %d)", link, pid))

@@ -100,7 +100,7 @@ func (e *Env) ProcFile(pid int, name string) string {
 type Mount struct {
 	Root, Target, Options string
 	// Tags are the optional fields, such as shared:1.
-	Tags               []string
+	Tags                []string
 	Type, Source, Super string
 }
 
