@@ -21,6 +21,8 @@ func payloadSignals() <-chan os.Signal {
 	if held != (unix.Sigset_t{}) {
 		if fd, err := unix.Signalfd(-1, &held, unix.SFD_CLOEXEC|unix.SFD_NONBLOCK); err == nil {
 			go readSignals(os.NewFile(uintptr(fd), "signals"), signals)
+			// Go unblocks these in each of its threads, whatever the process began with.
+			signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGABRT)
 			return signals
 		}
 	}
