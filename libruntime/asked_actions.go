@@ -24,6 +24,7 @@ func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
 		return nil, c.runHooks(a)
 	case plan.SendState:
 		// For hooks in the container's namespaces, which see the init under another process ID.
+		c.hooked = true
 		pid, err := innerPID(c.pid)
 		if err != nil {
 			return nil, err

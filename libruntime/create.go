@@ -84,7 +84,7 @@ type creation struct {
 	late []plan.Op
 	// console is the terminal's master, where bailey itself serves it.
 	console *os.File
-	// hooked: the hooks have begun, so that poststop hooks have something to undo.
+	// hooked: the hooks have begun, or might have, so that poststop hooks have something to undo.
 	hooked bool
 	ctx    context.Context
 	pid    int

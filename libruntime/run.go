@@ -44,6 +44,7 @@ func (rt *Runtime) Run(ctx context.Context, opts *RunOptions) (status int, err e
 	if err != nil {
 		return 0, err
 	}
+	c.hooked = true
 	term, err := c.start(ctx, init)
 	if err != nil {
 		term.close()
