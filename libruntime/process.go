@@ -29,8 +29,8 @@ func observe(pid int) (process, error) {
 	return process{pid, start}, nil
 }
 
-// alive reports whether the process has not ended. One that has but was not reaped by its parent does
-// not count as alive.
+// alive reports whether the process has not ended. One that has, but was not reaped by its parent, does not
+// count as alive; one whose first thread alone has ended does.
 func (p process) alive() (bool, error) {
 	if p.pid == 0 {
 		return false, nil
@@ -42,7 +42,30 @@ func (p process) alive() (bool, error) {
 	case err != nil:
 		return false, &fault.Error{Step: "read the status of process " + strconv.Itoa(p.pid), Err: err}
 	}
-	return start == p.start && state != 'Z' && state != 'X', nil
+	if start != p.start || state == 'X' {
+		return false, nil
+	}
+	if state != 'Z' {
+		return true, nil
+	}
+	// The state is that of the first thread; the pidfd tells of all.
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	if err != nil {
+		return false, nil
+	}
+	defer unix.Close(fd)
+	return !ended(fd, 0), nil
+}
+
+// ended waits, at most for the given number of milliseconds (-1: without end), until the process of a pidfd
+// has ended, and reports whether it has.
+func ended(pidfd, milliseconds int) bool {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, milliseconds)
+		if err != unix.EINTR {
+			return n == 1
+		}
+	}
 }
 
 // open returns a pidfd of the process, or an error that wraps ESRCH if it has ended.
@@ -88,13 +111,7 @@ func (p process) wait(milliseconds int) (bool, error) {
 		return false, err
 	}
 	defer unix.Close(fd)
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, milliseconds)
-		if err == unix.EINTR {
-			continue
-		}
-		return n == 1, err
-	}
+	return ended(fd, milliseconds), nil
 }
 
 // stat reads the start time and the state letter of a process from /proc/PID/stat.
