@@ -57,6 +57,8 @@ func (d device) String() string {
 type ruleset struct {
 	allowAll   bool
 	exceptions map[device]access
+	// order has the devices of the exceptions as config.json lists them; v1's devices.list shows it.
+	order []device
 }
 
 // defaultDevices are allowed in every container, as runtime-spec's "Default Devices" and runc have
@@ -88,7 +90,7 @@ func deviceRules(r *specs.LinuxResources) (*ruleset, error) {
 		if rs.allowAll {
 			rs.drop(d.device, d.access)
 		} else {
-			rs.exceptions[d.device] |= d.access
+			rs.except(d.device, d.access)
 		}
 	}
 	return rs, nil
@@ -130,6 +132,7 @@ func (rs *ruleset) add(r specs.LinuxDeviceCgroup) string {
 		}
 		rs.allowAll = r.Allow
 		clear(rs.exceptions)
+		rs.order = rs.order[:0]
 		return ""
 	case "b", "c", "u":
 		d.kind = r.Type[0]
@@ -143,7 +146,7 @@ func (rs *ruleset) add(r specs.LinuxDeviceCgroup) string {
 		return "the rule has no access"
 	}
 	if r.Allow != rs.allowAll {
-		rs.exceptions[d] |= a
+		rs.except(d, a)
 		return ""
 	}
 	if w, hit := rs.wider(d, a); hit {
@@ -163,21 +166,30 @@ func (rs *ruleset) wider(d device, a access) (device, bool) {
 	return device{}, false
 }
 
+// except adds accesses to an exception.
+func (rs *ruleset) except(d device, a access) {
+	if rs.exceptions[d] == 0 {
+		rs.order = append(rs.order, d)
+	}
+	rs.exceptions[d] |= a
+}
+
 // drop takes accesses out of an exception.
 func (rs *ruleset) drop(d device, a access) {
-	if left := rs.exceptions[d] &^ a; left == 0 {
+	had := rs.exceptions[d]
+	switch left := had &^ a; {
+	case had == 0:
+	case left == 0:
 		delete(rs.exceptions, d)
-	} else {
+		rs.order = slices.DeleteFunc(rs.order, func(o device) bool { return o == d })
+	default:
 		rs.exceptions[d] = left
 	}
 }
 
 // sorted returns the devices of the exceptions in a stable order.
 func (rs *ruleset) sorted() []device {
-	ds := make([]device, 0, len(rs.exceptions))
-	for d := range rs.exceptions {
-		ds = append(ds, d)
-	}
+	ds := slices.Clone(rs.order)
 	slices.SortFunc(ds, func(a, b device) int { return strings.Compare(a.String(), b.String()) })
 	return ds
 }

@@ -138,6 +138,18 @@ func TestDevicesInForce(t *testing.T) {
 	}
 }
 
+// The kernel lists rules in the order in which it gets them, and people read them there.
+func TestDeviceOrder(t *testing.T) {
+	rs, err := deviceRules(rules("-a", "+c 10:229 r", "+b 8:20 rw", "+c 10:229 wm", "+c 9:9 r", "-c 9:9 r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rs.order) != len(rs.exceptions) || rs.order[0].String() != "c 10:229" || rs.order[1].String() != "b 8:20" ||
+		rs.order[2] != defaultDevices[0].device {
+		t.Errorf("%v", rs.order)
+	}
+}
+
 func TestRootlessLeavesDevicesAlone(t *testing.T) {
 	m := create(t, testSpec(t, rules("-a")), Options{Rootless: true})
 	if w := m.Warnings(); len(w) != 1 || !strings.Contains(w[0], "device rules") {

@@ -30,8 +30,8 @@ func setDevicesV1(d dir, rs *ruleset) error {
 		return fail(except, "", "open", err)
 	}
 	defer unix.Close(fd)
-	for dev, a := range rs.exceptions {
-		rule := dev.String() + " " + a.String()
+	for _, dev := range rs.order {
+		rule := dev.String() + " " + rs.exceptions[dev].String()
 		if _, err := unix.Write(fd, []byte(rule)); err != nil {
 			return fail(except, rule, "write", err)
 		}
