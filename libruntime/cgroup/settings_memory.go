@@ -14,21 +14,24 @@ func (b *builder) memory(m *specs.LinuxMemory) {
 		return *p
 	}
 	lim, swap, low := value(m.Limit, "/limit"), value(m.Swap, "/swap"), value(m.Reservation, "/reservation")
+	tcp := value(m.KernelTCP, "/kernelTCP")
 	if b.v2 {
 		b.memoryV2(m, lim, swap, low)
 	} else {
-		b.memoryV1(m, lim, swap, low)
+		b.memoryV1(m, lim, swap, low, tcp)
 	}
-	const counted = "kernel memory is part of the memory limit on supported kernels"
 	if m.Kernel != nil && *m.Kernel != 0 {
-		b.warn("/memory/kernel", counted)
+		b.warn("/memory/kernel", "kernel memory is part of the memory limit on supported kernels")
 	}
-	if m.KernelTCP != nil && *m.KernelTCP != 0 {
-		b.warn("/memory/kernelTCP", counted)
+	if b.v2 && tcp != 0 {
+		b.warn("/memory/kernelTCP", "cgroup v2 counts TCP buffers as part of the memory limit")
+	}
+	if m.UseHierarchy != nil && !*m.UseHierarchy {
+		b.warn("/memory/useHierarchy", "supported kernels always account hierarchically")
 	}
 }
 
-func (b *builder) memoryV1(m *specs.LinuxMemory, lim, swap, low int64) {
+func (b *builder) memoryV1(m *specs.LinuxMemory, lim, swap, low, tcp int64) {
 	set := func(field, file, value string, optional bool) {
 		b.add(setting{controller: "memory", file: file, value: value, origin: "/memory" + field, optional: optional})
 	}
@@ -56,8 +59,8 @@ func (b *builder) memoryV1(m *specs.LinuxMemory, lim, swap, low int64) {
 	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
 		set("/disableOOMKiller", "memory.oom_control", "1", false)
 	}
-	if m.UseHierarchy != nil && !*m.UseHierarchy {
-		b.warn("/memory/useHierarchy", "supported kernels always account hierarchically")
+	if tcp != 0 {
+		set("/kernelTCP", "memory.kmem.tcp.limit_in_bytes", num(tcp), false)
 	}
 }
 

@@ -49,7 +49,8 @@ func TestSettings(t *testing.T) {
 		{"swappiness range", mem(specs.LinuxMemory{Swappiness: u(101)}), "!/memory/swappiness", "!/memory/swappiness"},
 		{"oom", mem(specs.LinuxMemory{DisableOOMKiller: ptr(true)}), "memory.oom_control=1", "!/memory/disableOOMKiller"},
 		{"oom false", mem(specs.LinuxMemory{DisableOOMKiller: ptr(false)}), "", ""},
-		{"kernel memory", mem(specs.LinuxMemory{Kernel: i(1), KernelTCP: i(1)}), "", ""},
+		{"kernel memory", mem(specs.LinuxMemory{Kernel: i(1)}), "", ""},
+		{"TCP memory", mem(specs.LinuxMemory{KernelTCP: i(1)}), "memory.kmem.tcp.limit_in_bytes=1", ""},
 
 		{"shares", cpu(specs.LinuxCPU{Shares: u(1024)}), "cpu.shares=1024", "cpu.weight=100"},
 		{"shares low", cpu(specs.LinuxCPU{Shares: u(1)}), "!/cpu/shares", "cpu.weight=1"},
@@ -119,7 +120,7 @@ func throttle(rate uint64) []specs.LinuxThrottleDevice {
 
 func TestIgnoredFieldsAreWarnedAbout(t *testing.T) {
 	r := &specs.LinuxResources{Memory: &specs.LinuxMemory{Kernel: ptr(int64(5)), KernelTCP: ptr(int64(5)), UseHierarchy: ptr(false)}}
-	_, warnings, err := settings(r, false)
+	_, warnings, err := settings(r, true)
 	if err != nil || len(warnings) != 3 {
 		t.Errorf("%v, %v", warnings, err)
 	}
