@@ -31,7 +31,7 @@ type Env struct {
 	mu         sync.Mutex
 	sessions   map[int]bool // of the commands started
 	containers []*Container
-	namespaces map[string]bool // that containers were seen in
+	namespaces map[string]*os.File // that containers were seen in
 	commands   []*Command
 }
 
@@ -48,7 +48,7 @@ func New(t testing.TB, v View) *Env {
 	n := envs.Add(1)
 	e := &Env{
 		T: t, View: v, ID: fmt.Sprintf("bt%d-%d", os.Getpid(), n), Runtime: Binary(t),
-		sessions: make(map[int]bool), namespaces: make(map[string]bool),
+		sessions: make(map[int]bool), namespaces: make(map[string]*os.File),
 	}
 	e.Dir = filepath.Join(base, fmt.Sprint(n))
 	e.Root = filepath.Join(e.Dir, "root")
@@ -104,6 +104,9 @@ func (e *Env) close() {
 	e.CheckNothingLeft()
 	e.sweep()
 	e.ns.close()
+	for _, f := range e.namespaces {
+		f.Close()
+	}
 	os.RemoveAll(e.Dir)
 }
 

@@ -131,17 +131,24 @@ func (e *Env) processes() string {
 // namespaceKinds are the names in /proc/PID/ns.
 var namespaceKinds = []string{"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"}
 
-// sawNamespaces remembers the namespaces that a container's process has and we do not.
+// sawNamespaces remembers the namespaces that a container's process has and we do not. They are kept open, or
+// else the next container would get their numbers.
 func (e *Env) sawNamespaces(pid int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, kind := range namespaceKinds {
-		link := Namespace(pid, kind)
-		// Its mount namespace at the very beginning is the Env's.
-		if link != "" && link != Namespace(os.Getpid(), kind) &&
-			link != readlink(fmt.Sprintf("/proc/self/task/%d/ns/%s", e.ns.tid, kind)) {
-			e.namespaces[link] = true
+		f, err := os.Open(fmt.Sprintf("/proc/%d/ns/%s", pid, kind))
+		if err != nil {
+			continue // it has ended already
 		}
+		link := readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+		// Its mount namespace at the very beginning is the Env's.
+		if e.namespaces[link] != nil || link == Namespace(os.Getpid(), kind) ||
+			link == readlink(fmt.Sprintf("/proc/self/task/%d/ns/%s", e.ns.tid, kind)) {
+			f.Close()
+			continue
+		}
+		e.namespaces[link] = f
 	}
 }
 
@@ -154,7 +161,7 @@ func (e *Env) leftNamespaces() []string {
 			continue // still has a pid namespace until init gets round to it
 		}
 		for _, kind := range namespaceKinds {
-			if link := Namespace(pid, kind); e.namespaces[link] {
+			if link := Namespace(pid, kind); e.namespaces[link] != nil {
 				left = append(left, fmt.Sprintf("namespace: %s (of process %d)", link, pid))
 			}
 		}
