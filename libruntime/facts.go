@@ -1,6 +1,7 @@
 package libruntime
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"strings"
@@ -42,7 +43,18 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 	if slices.ContainsFunc(b.spec.Mounts, func(m specs.Mount) bool { return strings.HasPrefix(m.Type, "cgroup") }) {
 		o.CgroupMounts = cgroupMounts(cg.Paths())
 	}
+	if b.spec.Linux.MountLabel != "" && !hasSELinux() {
+		o.NoMountLabel = true
+		rt.warn("/linux/mountLabel is ignored: this kernel has no SELinux, and nothing that could be labelled for it")
+	}
 	return o
+}
+
+// hasSELinux reports whether SELinux is part of the running kernel and was not switched off at boot:
+// selinuxfs is registered only then. If in doubt it is, so that a label fails rather than gets lost.
+func hasSELinux() bool {
+	list, err := os.ReadFile("/proc/filesystems")
+	return err != nil || bytes.Contains(list, []byte("\tselinuxfs\n"))
 }
 
 // cgroupFacts returns how many v1 hierarchies the container joins, and whether it joins the v2 one.

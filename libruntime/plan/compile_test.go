@@ -25,6 +25,27 @@ func withMount(m specs.Mount) func(*specs.Spec) {
 	return func(s *specs.Spec) { s.Mounts = []specs.Mount{m} }
 }
 
+// A kernel without SELinux takes linux.mountLabel for an unknown parameter of the filesystem.
+func TestMountLabel(t *testing.T) {
+	for _, without := range []bool{false, true} {
+		s := small(withMount(specs.Mount{Destination: "/a", Type: "tmpfs", Source: "tmpfs"}))
+		s.Linux.MountLabel = "a:b:c:s0"
+		o := machine()
+		o.NoMountLabel = without
+		p, err := Compile(s, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		labelled := slices.ContainsFunc(p.Ops, func(op Op) bool {
+			fs, ok := op.Action.(NewFilesystem)
+			return ok && slices.Contains(fs.Options, "context=a:b:c:s0")
+		})
+		if labelled == without {
+			t.Errorf("NoMountLabel %v: labelled %v", without, labelled)
+		}
+	}
+}
+
 func TestCompileRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		config func(*specs.Spec)

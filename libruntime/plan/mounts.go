@@ -144,7 +144,7 @@ func sharesSuperblock(fsType string) bool {
 // all of its files. The kernel labels the others itself.
 func (c *compiler) labelled(fsType string, options []string) []string {
 	label := c.spec.Linux.MountLabel
-	if label == "" || fsType == "proc" || fsType == "mqueue" || fsType == "sysfs" {
+	if label == "" || c.o.NoMountLabel || fsType == "proc" || fsType == "mqueue" || fsType == "sysfs" {
 		return options
 	}
 	if slices.ContainsFunc(options, func(o string) bool { return strings.HasPrefix(o, "context=") }) {

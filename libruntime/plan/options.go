@@ -34,6 +34,8 @@ type Options struct {
 	// InUserNamespace says that bailey itself runs in a user namespace other than the initial one, or
 	// as an ordinary user: device nodes cannot be made.
 	InUserNamespace bool
+	// NoMountLabel leaves linux.mountLabel out, for kernels without SELinux, which know no such option.
+	NoMountLabel bool
 }
 
 // ExecOptions is what the plan of a process in a running container depends on besides config.json. Fields
