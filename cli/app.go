@@ -60,7 +60,7 @@ func newApp(args []string, version string, r *reporter) *cli.App {
 		Name:                      "bailey",
 		Usage:                     "a runtime for OCI containers that says what it does and why it fails",
 		Version:                   version,
-		Flags:                     globalFlags(),
+		Flags:                     needed(globalFlags(), args),
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true, // a comma is part of a value
 		OnUsageError:              usageError,
@@ -71,19 +71,20 @@ func newApp(args []string, version string, r *reporter) *cli.App {
 	cli.VersionPrinter = printVersion
 	for _, a := range args[min(1, len(args)):] {
 		if build, ok := commands[a]; ok {
-			app.Commands = append(app.Commands, finish(build(r)))
+			app.Commands = append(app.Commands, finish(build(r), args))
 		}
 	}
 	if len(app.Commands) == 0 {
 		for _, name := range slices.Sorted(maps.Keys(commands)) {
-			app.Commands = append(app.Commands, finish(commands[name](r)))
+			app.Commands = append(app.Commands, finish(commands[name](r), args))
 		}
 	}
 	return app
 }
 
 // finish gives a command what all of them have.
-func finish(c *cli.Command) *cli.Command {
+func finish(c *cli.Command, args []string) *cli.Command {
+	c.Flags = needed(c.Flags, args)
 	action := c.Action
 	c.Action = func(ctx *cli.Context) error { return named(ctx, action(ctx)) }
 	c.OnUsageError = usageError
