@@ -79,9 +79,12 @@ func (rt *Runtime) openToDelete(id string, force bool) (*container, error) {
 	if !force {
 		err = dir.Lock()
 	} else if err = dir.LockWithin(0); errors.Is(err, store.ErrBusy) {
-		// A create that hangs, in a hook perhaps. Without its init it fails and cleans up.
+		// A create or start that hangs, in a hook perhaps. Without the container's init it fails.
 		if rec, readErr := dir.Read(); readErr == nil {
-			process{rec.PID, rec.StartTime}.signal(unix.SIGKILL)
+			hung := container{dir, rec}
+			if cg, cgErr := hung.cgroup(); cgErr == nil {
+				hung.end(cg)
+			}
 		}
 		err = dir.LockWithin(busyWait)
 	}

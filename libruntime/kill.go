@@ -8,6 +8,7 @@ import (
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
+	"github.com/bailey-oci/bailey/libruntime/store"
 )
 
 // Kill sends a signal to the container's init, or, if all, to every process of the container. The error
@@ -39,7 +40,23 @@ func (rt *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 	if err := c.process().signal(sig); err != nil {
 		return notRunning(err)
 	}
+	if c.rec.Status != store.Running && terminates(sig) {
+		// What waits for the start is bailey's and handles no signal, and a process 1 is not ended by one
+		// that it does not handle. Whoever asks a created container to end wants it to.
+		if err := c.process().signal(unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+			return notRunning(err)
+		}
+	}
 	return c.afterKill(cg, sig)
+}
+
+// terminates reports whether a signal ends a process that does not handle it.
+func terminates(sig syscall.Signal) bool {
+	switch sig {
+	case 0, unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH, unix.SIGCONT, unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
+		return false
+	}
+	return true
 }
 
 // killAll sends a signal to every process of the container.

@@ -22,7 +22,12 @@ func (rt *Runtime) Start(ctx context.Context, id string) error {
 		return err
 	}
 	defer c.Close()
-	status, err := c.status(nil)
+	cg, err := c.cgroup()
+	if err != nil {
+		return err
+	}
+	// With the freezer: a frozen init would be waited for until somebody resumes it, who waits for the lock.
+	status, err := c.status(cg)
 	if err != nil {
 		return err
 	}
