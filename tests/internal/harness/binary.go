@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -81,8 +82,14 @@ func build(name, pkg, env string, flags []string) (string, error) {
 	cmd := exec.Command("go", append(append([]string{"build", "-o", built}, flags...), pkg)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), env)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := startChild(cmd); err != nil {
+		return "", err
+	}
+	defer endChild(cmd)
+	if err := cmd.Wait(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out.String())
 	}
 	return filepath.Join(base, name), copyFile(built, filepath.Join(base, name))
 }

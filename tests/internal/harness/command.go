@@ -100,7 +100,7 @@ func (e *Env) Start(o Options, args ...string) *Command {
 		c.cmd.SysProcAttr.Setctty = true
 	}
 	var err error
-	e.Do(func() { err = c.cmd.Start() })
+	e.Do(func() { err = startChild(c.cmd) })
 	if err != nil {
 		e.T.Fatalf("start %v: %v", argv, err)
 	}
@@ -110,6 +110,7 @@ func (e *Env) Start(o Options, args ...string) *Command {
 	e.mu.Unlock()
 	go func() {
 		c.err = c.cmd.Wait()
+		endChild(c.cmd)
 		close(c.done)
 	}()
 	return c

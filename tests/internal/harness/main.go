@@ -24,6 +24,9 @@ func run(m *testing.M) int {
 	if err == nil {
 		err = os.Chmod(dir, 0o711)
 	}
+	if err == nil {
+		err = reapOrphans()
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "harness:", err)
 		return 1
