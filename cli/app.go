@@ -34,17 +34,17 @@ var commands = map[string]func(*reporter) *cli.Command{
 	"update":   updateCommand,
 }
 
-// exitStatus is the exit status of a payload on its way to the end of the program.
-type exitStatus int
+// exitError is the exit status of a payload on its way to the end of the program.
+type exitError int
 
-func (e exitStatus) Error() string { return "exit status " + strconv.Itoa(int(e)) }
+func (e exitError) Error() string { return "exit status " + strconv.Itoa(int(e)) }
 
 // Main runs the command line args, whose first element is the program's name, and returns the exit status:
 // that of the payload for run and exec, otherwise 0, or 1 after an error, which has been reported.
 func Main(args []string, version string) int {
 	r := new(reporter)
 	err := newApp(args, version, r).Run(args)
-	var status exitStatus
+	var status exitError
 	switch {
 	case err == nil:
 		return 0
@@ -94,7 +94,7 @@ func finish(c *cli.Command, args []string) *cli.Command {
 
 // named adds the command and the container to an error: "create web: ...".
 func named(ctx *cli.Context, err error) error {
-	var status exitStatus
+	var status exitError
 	if err == nil || errors.As(err, &status) {
 		return err
 	}

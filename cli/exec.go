@@ -73,7 +73,7 @@ func execute(ctx *cli.Context, rt *libruntime.Runtime) error {
 	if err != nil {
 		return err
 	}
-	return exitStatus(status)
+	return exitError(status)
 }
 
 // change turns the container's own process into the one that the flags describe.

@@ -87,7 +87,7 @@ func pick(table []byte, pids []int) ([]byte, error) {
 		if len(fields) <= column {
 			continue
 		}
-		if pid, err := strconv.Atoi(fields[column]); err == nil && slices.Contains(pids, pid) {
+		if pid, err := strconv.ParseUint(fields[column], 10, 31); err == nil && slices.Contains(pids, int(pid)) {
 			out = append(out, line...)
 		}
 	}

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"io"
+	"fmt"
 	"os"
 	"strings"
 
@@ -52,7 +52,7 @@ func (r *reporter) configure(ctx *cli.Context) error {
 func (r *reporter) warn(message string) {
 	if r.path == "" {
 		if r.level >= logrus.WarnLevel {
-			io.WriteString(os.Stderr, "bailey: warning: "+message+"\n")
+			fmt.Fprint(os.Stderr, "bailey: warning: "+message+"\n")
 		}
 		return
 	}
@@ -84,7 +84,7 @@ func (r *reporter) failed(err error) {
 	if remedy != "" {
 		text += "  try:   " + indent(remedy) + "\n"
 	}
-	io.WriteString(os.Stderr, text)
+	fmt.Fprint(os.Stderr, text)
 }
 
 // indent keeps further lines of a text below its first.
@@ -95,9 +95,10 @@ func (r *reporter) logger() *logrus.Logger {
 	if r.log != nil {
 		return r.log
 	}
+	//nolint:forbidigo // the caller names it
 	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
-		io.WriteString(os.Stderr, "bailey: warning: open the log: "+err.Error()+"\n")
+		fmt.Fprint(os.Stderr, "bailey: warning: open the log: "+err.Error()+"\n")
 		r.path = ""
 		return nil
 	}

@@ -32,7 +32,7 @@ func runCommand(r *reporter) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return exitStatus(status)
+			return exitError(status)
 		}),
 	}
 }

@@ -61,6 +61,7 @@ func writeConfig(path string, s *specs.Spec) error {
 	if err != nil {
 		return fault.Wrap(err, "encode the configuration", "")
 	}
+	//nolint:forbidigo // the caller names it, and O_EXCL follows no link
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err == nil {
 		_, err = f.Write(append(data, '\n'))

@@ -89,7 +89,7 @@ func askedAction(op plan.Op, pid int, rootless bool, warn func(...string)) error
 // privileged process may lower it.
 func setOOMScore(op plan.Op, pid, score int) error {
 	path := "/proc/" + strconv.Itoa(pid) + "/oom_score_adj"
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	fd, err := openHost(path, unix.O_RDWR)
 	if err != nil {
 		return &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "open", Err: err}
 	}
@@ -151,15 +151,15 @@ func limit(n uint64) string {
 
 // innerPID returns the process ID of a process in its own pid namespace.
 func innerPID(pid int) (int, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	data, err := readProc(strconv.Itoa(pid), "status")
 	if err != nil {
-		return 0, fault.Wrap(reason(err), "read the status of process "+strconv.Itoa(pid), "")
+		return 0, err
 	}
 	for line := range strings.Lines(string(data)) {
 		if ids, ok := strings.CutPrefix(line, "NSpid:"); ok {
 			f := strings.Fields(ids)
-			if n, err := strconv.Atoi(f[len(f)-1]); err == nil {
-				return n, nil
+			if n, err := strconv.ParseUint(f[len(f)-1], 10, 31); err == nil {
+				return int(n), nil
 			}
 		}
 	}

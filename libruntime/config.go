@@ -3,8 +3,6 @@ package libruntime
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -77,31 +75,35 @@ func readConfig(path string) ([]byte, error) {
 		}
 		return fault.Wrap(err, "read "+path, "--bundle")
 	}
-	// O_NONBLOCK: the open of a FIFO must not hang.
-	f, err := os.OpenFile(path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	fd, err := openHost(path, unix.O_RDONLY)
 	if err != nil {
-		return nil, failed(reason(err))
+		return nil, failed(err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, failed(reason(err))
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, failed(err)
 	}
-	if !info.Mode().IsRegular() {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, failed(errors.New("it is not a regular file"))
 	}
-	data := make([]byte, 0, info.Size()+1)
+	// One byte more than there should be shows a file that grows.
+	data := make([]byte, 0, min(st.Size, spec.MaxSize)+1)
 	for {
-		n, err := f.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
+		n, err := unix.Read(fd, data[len(data):cap(data)])
 		switch {
-		case err == io.EOF:
-			return data, nil
+		case err == unix.EINTR:
+			continue
 		case err != nil:
-			return nil, failed(reason(err))
-		case len(data) > spec.MaxSize:
+			return nil, failed(err)
+		case n == 0:
+			return data, nil
+		}
+		data = data[:len(data)+n]
+		if len(data) > spec.MaxSize {
 			return nil, failed(fmt.Errorf("it has more than %d bytes", spec.MaxSize))
-		case len(data) == cap(data):
+		}
+		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]
 		}
 	}

@@ -81,10 +81,10 @@ func serveTerminal(master *os.File) (*terminal, error) {
 		}
 		t.resize()
 	}
-	go io.Copy(t.master, os.Stdin)
+	go func() { _, _ = io.Copy(t.master, os.Stdin) }()
 	go func() {
 		// It ends with EIO when the last process has closed the terminal.
-		io.Copy(os.Stdout, t.master)
+		_, _ = io.Copy(os.Stdout, t.master)
 		close(t.finished)
 	}()
 	return t, nil
@@ -112,7 +112,7 @@ func (t *terminal) resize() {
 	}
 	conn, err := t.master.SyscallConn()
 	if err == nil {
-		conn.Control(func(fd uintptr) { unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, size) })
+		_ = conn.Control(func(fd uintptr) { _ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, size) })
 	}
 }
 

@@ -157,7 +157,7 @@ func (c *creation) record() error {
 		err = c.dir.WriteConfig(c.data)
 	}
 	if err != nil {
-		c.dir.Remove()
+		_ = c.dir.Remove() // what it was made for has failed, and is what the caller has to know
 		c.dir.Close()
 	}
 	return err
@@ -209,7 +209,7 @@ func (c *creation) cloned(pid int) error {
 		return err
 	}
 	c.rec.PID, c.rec.StartTime = p.pid, p.start
-	c.watch = context.AfterFunc(c.ctx, func() { p.signal(unix.SIGKILL) })
+	c.watch = context.AfterFunc(c.ctx, func() { _ = p.signal(unix.SIGKILL) })
 	return c.dir.Write(c.rec)
 }
 

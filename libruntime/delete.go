@@ -83,7 +83,7 @@ func (rt *Runtime) openToDelete(id string, force bool) (*container, error) {
 		if rec, readErr := dir.Read(); readErr == nil {
 			hung := container{dir, rec}
 			if cg, cgErr := hung.cgroup(); cgErr == nil {
-				hung.end(cg)
+				_ = hung.end(cg) // the lock will tell
 			}
 		}
 		err = dir.LockWithin(busyWait)

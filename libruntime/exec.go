@@ -206,7 +206,7 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 	}
 	hasMounts := func(ns specs.LinuxNamespace) bool { return ns.Type == specs.MountNamespace }
 	if !slices.ContainsFunc(s.Linux.Namespaces, hasMounts) {
-		root, err := unix.Open(e.container.process().rootPath(), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		root, err := openHost(e.container.process().rootPath(), unix.O_PATH|unix.O_DIRECTORY)
 		if err != nil {
 			return &fault.Error{Step: "open the container's root", Syscall: "open", Err: err}
 		}
@@ -241,7 +241,7 @@ func joinFiles(cg *cgroup.Manager, sub []string) (*os.File, []*os.File, error) {
 
 func (e *execution) cloned(pid int) error {
 	e.pid = pid
-	e.watch = context.AfterFunc(e.ctx, func() { unix.Kill(pid, unix.SIGKILL) })
+	e.watch = context.AfterFunc(e.ctx, func() { _ = unix.Kill(pid, unix.SIGKILL) })
 	return context.Cause(e.ctx)
 }
 
@@ -284,7 +284,7 @@ func (e *execution) run(init *nsexec.Init, relay *relay) (status int, err error)
 	}
 	if err := init.Start(nil); err != nil {
 		if e.opts.PIDFile != "" {
-			os.Remove(e.opts.PIDFile)
+			_ = os.Remove(e.opts.PIDFile)
 		}
 		return 0, err
 	}

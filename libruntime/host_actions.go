@@ -111,7 +111,7 @@ func hostAction(op plan.Op) (plan.Slot, *os.File, error) {
 		fd, err = openNamespace(a)
 	case plan.OpenDirectory:
 		slot, call = a.Slot, "open"
-		fd, err = unix.Open(a.Path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		fd, err = openHost(a.Path, unix.O_PATH|unix.O_DIRECTORY)
 	case plan.OpenTree:
 		slot, call = a.Slot, "open_tree"
 		fd, err = openTree(a)
@@ -134,8 +134,7 @@ func hostAction(op plan.Op) (plan.Slot, *os.File, error) {
 // openNamespace opens a namespace given by path. Only a namespace file of the right kind will do: the path
 // comes from config.json, and setns(2) would join another kind than the one that was checked.
 func openNamespace(a plan.OpenNamespace) (int, error) {
-	// O_NONBLOCK: the open of a FIFO must not hang.
-	fd, err := unix.Open(a.Path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := openHost(a.Path, unix.O_RDONLY)
 	if err != nil {
 		return -1, err
 	}
@@ -153,11 +152,11 @@ func openNamespace(a plan.OpenNamespace) (int, error) {
 // openTree clones a mount, after a look at what it is. The look and the clone are about the same file: the
 // path is walked once.
 func openTree(a plan.OpenTree) (int, error) {
-	flags := unix.O_PATH | unix.O_CLOEXEC
+	flags := unix.O_PATH
 	if a.NoFollow {
 		flags |= unix.O_NOFOLLOW
 	}
-	fd, err := unix.Open(a.Path, flags, 0)
+	fd, err := openHost(a.Path, flags)
 	if err != nil {
 		return -1, &fault.Error{Syscall: "open", Err: err}
 	}
@@ -209,7 +208,7 @@ func checkSource(fd int, a plan.OpenTree) error {
 	if err := unix.Fstatfs(fd, &fs); err != nil {
 		return &fault.Error{Syscall: "fstatfs", Err: err}
 	}
-	if int64(fs.Type) != magic {
+	if fs.Type != magic {
 		return &fault.Error{Err: unix.EXDEV, Cause: a.Path + " is not on a filesystem of the kind " + a.Filesystem}
 	}
 	return nil

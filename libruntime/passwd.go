@@ -76,7 +76,7 @@ func passwdOfBundle(b *bundle) []byte {
 
 // passwdIn returns the passwd file below root as the processes in root see it: links lead nowhere outside.
 func passwdIn(root string) []byte {
-	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err := openHost(root, unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return nil
 	}
@@ -93,7 +93,7 @@ func passwdIn(root string) []byte {
 
 // readPasswd returns the file at path, or nil.
 func readPasswd(path string) []byte {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := openHost(path, unix.O_RDONLY)
 	if err != nil {
 		return nil
 	}

@@ -116,17 +116,12 @@ func (p process) wait(milliseconds int) (bool, error) {
 
 // stat reads the start time and the state letter of a process from /proc/PID/stat.
 func stat(pid int) (start uint64, state byte, err error) {
-	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer unix.Close(fd)
 	var buf [1024]byte
-	n, err := unix.Read(fd, buf[:])
+	data, err := readStart("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
 	if err != nil {
 		return 0, 0, err
 	}
-	return parseStat(buf[:n])
+	return parseStat(data)
 }
 
 // parseStat takes the content of /proc/PID/stat apart. The second field is the name in parentheses, which

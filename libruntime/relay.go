@@ -96,7 +96,7 @@ func pass(pid int, term *terminal, s os.Signal) {
 		term.resize()
 	default:
 		// A failure means that it has ended, which is noticed in a moment.
-		unix.Kill(pid, s.(syscall.Signal))
+		_ = unix.Kill(pid, s.(syscall.Signal))
 	}
 }
 
@@ -125,7 +125,7 @@ func exitStatus(ws unix.WaitStatus) int {
 
 // endChild kills a child and reaps it.
 func endChild(pid int) {
-	unix.Kill(pid, unix.SIGKILL)
+	_ = unix.Kill(pid, unix.SIGKILL)
 	for {
 		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
 			return

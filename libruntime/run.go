@@ -106,7 +106,7 @@ func (c *creation) start(ctx context.Context, init *nsexec.Init) (term *terminal
 		err = runPoststart(ctx, c.rec, poststart)
 	}
 	if err != nil && c.opts.PIDFile != "" {
-		os.Remove(c.opts.PIDFile)
+		_ = os.Remove(c.opts.PIDFile)
 	}
 	return term, err
 }

@@ -35,14 +35,13 @@ func ParseSignal(s string) (syscall.Signal, error) {
 }
 
 func realTime(name string) (int, bool) {
-	base, sign := 0, 1
+	base, sign := sigRTMin, 1
 	rest, ok := strings.CutPrefix(name, "RTMIN")
-	if ok {
-		base = sigRTMin
-	} else if rest, ok = strings.CutPrefix(name, "RTMAX"); ok {
+	if !ok {
 		base, sign = sigRTMax, -1
-	} else {
-		return 0, false
+		if rest, ok = strings.CutPrefix(name, "RTMAX"); !ok {
+			return 0, false
+		}
 	}
 	if rest == "" {
 		return base, true

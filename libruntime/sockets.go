@@ -24,7 +24,7 @@ func sendFile(path, flag, name string, fd int) error {
 	address := path
 	if len(address) > maxSocketPath {
 		// The way around the limit: the path of the directory's descriptor is short.
-		dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		dir, err := openHost(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY)
 		if err != nil {
 			return failed("open", err)
 		}
@@ -60,10 +60,10 @@ func writePIDFile(path string, pid int) error {
 		return nil
 	}
 	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
+	f, err := createHost(tmp, 0o644)
 	if os.IsExist(err) { // left by one that was killed
-		os.Remove(tmp)
-		f, err = os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o644)
+		_ = os.Remove(tmp)
+		f, err = createHost(tmp, 0o644)
 	}
 	if err == nil {
 		_, err = f.WriteString(strconv.Itoa(pid))
@@ -74,7 +74,7 @@ func writePIDFile(path string, pid int) error {
 			err = os.Rename(tmp, path)
 		}
 		if err != nil {
-			os.Remove(tmp)
+			_ = os.Remove(tmp)
 		}
 	}
 	if err != nil {

@@ -96,6 +96,8 @@ func (rt *Runtime) stopped(c *container, err error) error {
 	if killErr := p.signal(unix.SIGKILL); killErr != nil && !errors.Is(killErr, unix.ESRCH) {
 		rt.warn(fault.Wrap(killErr, "kill the container after a failed start", "").Error())
 	}
-	p.wait(killWait)
+	if _, waitErr := p.wait(killWait); waitErr != nil {
+		rt.warn(fault.Wrap(waitErr, "wait for the container to end after a failed start", "").Error())
+	}
 	return err
 }

@@ -123,7 +123,7 @@ func guard(ctx context.Context, hook *specs.Hook, pid int) (stop func(), late fu
 		case <-ctx.Done():
 			reason = context.Cause(ctx)
 		}
-		unix.Kill(-pid, unix.SIGKILL)
+		_ = unix.Kill(-pid, unix.SIGKILL)
 	}()
 	return func() { close(done); <-ended }, func() error { return reason }
 }

@@ -23,6 +23,7 @@ const (
 // Write writes the maps of the process pid, which must be in a user namespace without any. It
 // returns a *fault.Error whose Origin is /linux/uidMappings or /linux/gidMappings.
 func Write(pid int, uids, gids []plan.IDMapping) error {
+	//nolint:forbidigo // the caller's own procfs, no container's
 	dir, err := unix.Open("/proc/"+strconv.Itoa(pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &fault.Error{Step: "open /proc/" + strconv.Itoa(pid), Syscall: "open", Err: err}

@@ -22,7 +22,7 @@ func sleeper(t *testing.T) int {
 	if err := cmd.Start(); err != nil {
 		t.Skipf("no user namespace: %v", err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	return cmd.Process.Pid
 }
 
@@ -132,12 +132,19 @@ func TestExplainHelperNamesTheMissingLine(t *testing.T) {
 		t.Errorf("without a file: %q", cause)
 	}
 	uid := strconv.Itoa(os.Getuid())
-	os.WriteFile(k.subids, []byte(uid+":100000:1000\n"), 0o600)
+	grant(t, k.subids, uid+":100000:1000\n")
 	if _, remedy := explainHelper(k, "/bin/true", maps); !strings.Contains(remedy, uid+":100000:65536") {
 		t.Errorf("too small a range: %q", remedy)
 	}
-	os.WriteFile(k.subids, []byte(uid+":100000:65536\n"), 0o600)
+	grant(t, k.subids, uid+":100000:65536\n")
 	if cause, _ := explainHelper(k, "/bin/true", maps); !strings.Contains(cause, "setuid") {
 		t.Errorf("without privileges: %q", cause)
+	}
+}
+
+func grant(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

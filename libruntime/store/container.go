@@ -75,7 +75,7 @@ func (c *Container) Lock() error {
 }
 
 // Unlock gives up the lock; the container stays open.
-func (c *Container) Unlock() { unix.Flock(c.fd, unix.LOCK_UN) }
+func (c *Container) Unlock() { _ = unix.Flock(c.fd, unix.LOCK_UN) }
 
 // LockWithin is Lock, but gives up after d. The error for that wraps ErrBusy.
 func (c *Container) LockWithin(d time.Duration) error {
@@ -97,7 +97,7 @@ func (c *Container) Busy() bool {
 	if unix.Flock(c.fd, unix.LOCK_SH|unix.LOCK_NB) == unix.EWOULDBLOCK {
 		return true
 	}
-	unix.Flock(c.fd, unix.LOCK_UN)
+	_ = unix.Flock(c.fd, unix.LOCK_UN)
 	return false
 }
 
@@ -192,7 +192,7 @@ func (c *Container) replace(name string, data []byte) error {
 		}
 		if err != nil {
 			unix.Close(fd)
-			unix.Unlinkat(c.fd, tmp, 0)
+			_ = unix.Unlinkat(c.fd, tmp, 0)
 			return failed("write", err)
 		}
 		rest = rest[n:]
@@ -202,7 +202,7 @@ func (c *Container) replace(name string, data []byte) error {
 	// (ext4) wait for the disk in the latter case, ten times as long as everything else here takes.
 	err = unix.Renameat2(c.fd, tmp, c.fd, name, unix.RENAME_EXCHANGE)
 	if err == nil {
-		unix.Unlinkat(c.fd, tmp, 0)
+		_ = unix.Unlinkat(c.fd, tmp, 0)
 		return nil
 	}
 	// There is no old file, or the file system cannot exchange.

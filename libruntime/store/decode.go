@@ -25,7 +25,7 @@ func decode(data []byte) (*Record, error) {
 		}
 		return nil, invalid("", "it is not a JSON object")
 	}
-	d.ReadToken() // the brace that PeekKind saw
+	_, _ = d.ReadToken() // the brace that PeekKind saw
 	r := new(Record)
 	seen := make(map[string]bool, 16)
 	for d.PeekKind() == '"' {
@@ -173,7 +173,7 @@ func list(d *jsontext.Decoder, name string, dst *[]string) error {
 		}
 		return invalid(name, "it is not a list")
 	}
-	d.ReadToken() // the bracket that PeekKind saw
+	_, _ = d.ReadToken() // the bracket that PeekKind saw
 	for d.PeekKind() != ']' {
 		var s string
 		if err := text(d, name+"/"+strconv.Itoa(len(*dst)), &s); err != nil {
@@ -194,7 +194,7 @@ func table(d *jsontext.Decoder, name string, dst *map[string]string) error {
 		}
 		return invalid(name, "it is not an object")
 	}
-	d.ReadToken() // the brace that PeekKind saw
+	_, _ = d.ReadToken() // the brace that PeekKind saw
 	m := make(map[string]string)
 	for d.PeekKind() == '"' {
 		tok, err := d.ReadToken()

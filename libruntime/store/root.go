@@ -73,7 +73,7 @@ func (r Root) Create(id string) (*Container, error) {
 	}
 	c, err := r.open(id)
 	if err != nil {
-		unix.Rmdir(path)
+		_ = unix.Rmdir(path)
 		return nil, err
 	}
 	// Between mkdir and here a delete --force can have taken the directory for what a killed create

@@ -110,8 +110,12 @@ func TestIDs(t *testing.T) {
 		}
 		c.Close()
 	}
-	os.Mkdir(string(root)+"/@cache", 0o700)
-	os.WriteFile(string(root)+"/file", nil, 0o600)
+	if err := os.Mkdir(string(root)+"/@cache", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(string(root)+"/file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if ids, err := root.IDs(); err != nil || !reflect.DeepEqual(ids, []string{"a", "b"}) {
 		t.Errorf("got %v, %v", ids, err)
 	}
@@ -264,7 +268,9 @@ func TestStateThatIsNoFile(t *testing.T) {
 	if _, err := c.Read(); err == nil {
 		t.Error("a FIFO was read")
 	}
-	os.Remove(path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Symlink("/etc/passwd", path); err != nil {
 		t.Fatal(err)
 	}
