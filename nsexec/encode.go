@@ -29,6 +29,8 @@ type encoder struct {
 	arena []byte
 	base  int // of the arena in the plan
 	slots map[plan.Slot]int16
+	// preserve is how many descriptors above the standard streams stay open.
+	preserve uint32
 	// filtered: the system-call filter is loaded by now.
 	filtered bool
 }
@@ -52,6 +54,11 @@ func encode(p *plan.Plan) (*encoded, error) {
 	}
 	e.base += count * int(unsafe.Sizeof(C.struct_wire_op{}))
 	var joiner []plan.Slot
+	for _, op := range p.Ops {
+		if c, ok := op.Action.(plan.CloseDescriptors); ok {
+			e.preserve = c.Preserve
+		}
+	}
 	for i, op := range p.Ops {
 		if merged[i] == 0 || op.Where() == plan.Host {
 			continue

@@ -260,7 +260,7 @@ func (e *encoder) processAction(a plan.Action) error {
 	case plan.AwaitStart:
 		e.code(C.WIRE_OP_AWAIT_START)
 		e.slot(0, a.Listener)
-		e.num(stateSlot)
+		e.num(stateSlot, uint64(e.preserve))
 	case plan.CloseDescriptors:
 		e.code(C.WIRE_OP_CLOSE_DESCRIPTORS)
 		e.num(uint64(a.Preserve))

@@ -89,9 +89,47 @@ int resolve_executable(struct preamble *p, const struct wire_op *op)
 	return failed(p, best, "exec", string_of(p, op->ref[0]));
 }
 
+/* Closes what the plan's slots hold and everything from first on, but for the two given. */
+static int close_all_but(struct preamble *p, unsigned first, int keep, int keep_too)
+{
+	for (uint32_t i = 0; i < p->plan->slot_count; i++) {
+		if (p->slot[i] > 2 && p->slot[i] != keep && p->slot[i] != keep_too) {
+			sys_close(p->slot[i]);
+			p->slot[i] = -1;
+		}
+	}
+	int low = keep < keep_too ? keep : keep_too, high = keep < keep_too ? keep_too : keep;
+	long err = 0;
+	if (low > (int)first)
+		err = sys_3(close_range, first, low - 1, 0);
+	if (err == 0 && high > low + 1 && high > (int)first)
+		err = sys_3(close_range, low + 1 > (int)first ? low + 1 : (int)first, high - 1, 0);
+	if (err == 0)
+		err = sys_3(close_range, high + 1 > (int)first ? high + 1 : (int)first, ~0u, 0);
+	return failed(p, err, "close_range", 0);
+}
+
+#ifndef BAILEY_HOSTED
+/* From the linker: the beginning of the binary, and of the first thing in it that can be written to. */
+extern char __executable_start[], __init_array_start[];
+
+/* A container may wait for start for days. What it has read of the binary so far it will hardly need again. */
+static void drop_code(void)
+{
+	uintptr_t from = (uintptr_t)__executable_start & ~4095ul, to = (uintptr_t)__init_array_start & ~4095ul;
+
+	sys_3(madvise, from, to - from, 4 /* MADV_DONTNEED */);
+}
+#else
+static void drop_code(void)
+{
+}
+#endif
+
 /*
  * Waits until somebody lets the payload go. `bailey start` connects to the listening socket; if it dies
- * before it has said so, the next one may try. From then on reports go to it.
+ * before it has said so, the next one may try. From then on reports go to it. Meanwhile nothing is open that
+ * was only needed to get here, nor what the caller may have leaked.
  */
 int await_start(struct preamble *p, const struct wire_op *op)
 {
@@ -100,6 +138,10 @@ int await_start(struct preamble *p, const struct wire_op *op)
 	if (listener < 0)
 		return failed(p, await_message(p, WIRE_START), "recvmsg", 0);
 	sys_close(p->socket);
+	int err = close_all_but(p, 3 + (unsigned)op->num[1], listener, listener);
+	if (err)
+		return err;
+	drop_code();
 	for (;;) {
 		long fd = sys_4(accept4, listener, 0, 0, SOCK_CLOEXEC);
 		if (fd == -EINTR || fd == -ECONNABORTED)
@@ -122,9 +164,6 @@ int close_descriptors(struct preamble *p, const struct wire_op *op)
 {
 	unsigned first = 3 + (unsigned)op->num[0];
 
-	for (uint32_t i = 0; i < p->plan->slot_count; i++)
-		if (p->slot[i] > 2 && p->slot[i] != p->socket)
-			sys_close(p->slot[i]);
 	if ((unsigned)p->socket < first) {
 		long moved = sys_3(fcntl, p->socket, F_DUPFD_CLOEXEC, first);
 		if (moved < 0)
@@ -132,13 +171,9 @@ int close_descriptors(struct preamble *p, const struct wire_op *op)
 		sys_close(p->socket);
 		p->socket = (int)moved;
 	}
-	long err = 0;
-	if ((unsigned)p->socket > first)
-		err = sys_3(close_range, first, p->socket - 1, 0);
-	if (err == 0)
-		err = sys_3(close_range, p->socket + 1, ~0u, 0);
-	if (err < 0)
-		return failed(p, err, "close_range", 0);
+	int err = close_all_but(p, first, p->socket, p->socket);
+	if (err)
+		return err;
 
 	struct {
 		void (*handler)(int);

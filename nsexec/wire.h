@@ -129,8 +129,9 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(SET_NO_NEW_PRIVS, set_no_new_privs, "----", "---", 0)                                                        \
 	X(CHANGE_DIRECTORY, change_directory, "?---", "s--", WIRE_FLAG_CREATE) /* slot: root, to create in */          \
 	X(RESOLVE_EXECUTABLE, resolve_executable, "----", "sl-", 0)                                                    \
-	X(VERIFY, verify, "----", "b--", 0)			  /* ref: struct wire_verify */                        \
-	X(AWAIT_START, await_start, "?---", "---", 0)		  /* slot: listener; num: slot for the state, or -1 */ \
+	X(VERIFY, verify, "----", "b--", 0) /* ref: struct wire_verify */                                              \
+	X(AWAIT_START, await_start, "?---", "---",                                                                     \
+	  0) /* slot: listener; num: slot for the state, or -1; how many above 2 stay */                               \
 	X(CLOSE_DESCRIPTORS, close_descriptors, "----", "---", 0) /* num: how many above 2 stay */                     \
 	X(LOAD_SECCOMP, load_seccomp, "----", "b--", 0)		  /* num: flags; ref: struct sock_filter[] */          \
 	X(EXEC, execute, "----", "lll", 0)			  /* ref: candidates, argv, env */
