@@ -125,8 +125,11 @@ static long unwritable_self(const char **step)
 	return sealed_copy(step);
 }
 
-/* Between clone and exec the child may share our memory: it calls nothing and writes only to its own. */
-static __attribute__((noreturn, noinline)) void become_preamble(long exe, int socket, const uint64_t *signals)
+/*
+ * Between clone and exec the child may share our memory: it calls nothing and writes only to its own. Signals
+ * stay blocked until the exec has taken Go's handlers away; preamble_main lets them in.
+ */
+static __attribute__((noreturn, noinline)) void become_preamble(long exe, int socket)
 {
 	char digits[12];
 	char *number = digits + sizeof digits - 1;
@@ -137,7 +140,6 @@ static __attribute__((noreturn, noinline)) void become_preamble(long exe, int so
 		*--number = (char)('0' + n % 10);
 	argv[1] = number;
 	sys_3(fcntl, socket, F_SETFD, 0);
-	sys_4(rt_sigprocmask, SIG_SETMASK, signals, 0, 8);
 	sys_5(execveat, exe, "", argv, env, AT_EMPTY_PATH);
 	sys_exit(127);
 }
@@ -165,7 +167,7 @@ void preamble_spawn(struct preamble_process *pre, int suspend)
 	struct clone_args args = {.flags = suspend ? CLONE_VM | CLONE_VFORK : 0, .exit_signal = SIGCHLD};
 	long pid = sys_2(clone3, &args, sizeof args);
 	if (pid == 0)
-		become_preamble(exe, pair[1], &signals);
+		become_preamble(exe, pair[1]);
 	sys_4(rt_sigprocmask, SIG_SETMASK, &signals, 0, 8);
 	sys_close(pair[1]);
 	sys_close((int)exe);
