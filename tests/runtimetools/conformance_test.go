@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,8 +28,20 @@ var (
 const (
 	programTimeout = 2 * time.Minute
 	racyAttempts   = 3
-	noSuchView     = 3 // exit status of scripts/cgroup-view
+	racyTime       = 5 * time.Second // no further attempt after this
+	noSuchView     = 3               // exit status of scripts/cgroup-view
 )
+
+// Most of their time the programs sleep, up to ten seconds at once.
+const programsAtOnce = "8"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", programsAtOnce); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 func TestConformance(t *testing.T) {
 	if testing.Short() {
@@ -40,6 +54,7 @@ func TestConformance(t *testing.T) {
 	list := readList(t)
 	for _, view := range strings.Split(*viewsFlag, ",") {
 		t.Run(view, func(t *testing.T) {
+			t.Parallel()
 			if out, err := exec.Command(s.cgroupView, view, "true").CombinedOutput(); err != nil {
 				var exit *exec.ExitError
 				if errors.As(err, &exit) && exit.ExitCode() == noSuchView {
@@ -47,11 +62,14 @@ func TestConformance(t *testing.T) {
 				}
 				t.Fatalf("%v: %s", err, out)
 			}
-			passed := 0
+			var passed atomic.Int64
+			t.Cleanup(func() { t.Logf("%d assertions held", passed.Load()) })
 			for _, program := range s.programs {
-				t.Run(program, func(t *testing.T) { passed += s.check(t, list, program, view) })
+				t.Run(program, func(t *testing.T) {
+					t.Parallel()
+					passed.Add(int64(s.check(t, list, program, view)))
+				})
 			}
-			t.Logf("%d assertions held", passed)
 		})
 	}
 }
@@ -61,9 +79,16 @@ type suite struct {
 	cgroupView string
 	bin        string   // the built programs
 	dir        string   // working directory: rootfs archive and runtimetest
-	runtime    string   // what $RUNTIME points at: the runtime with a root of its own
-	root       string   // that root
+	runtime    string   // what $RUNTIME points at: the runtime with a root of its own, $RUNTIME_ROOT
 	programs   []string // names, sorted
+
+	cgroups sync.Mutex // the suite's cgroups: their names are fixed
+	results sync.Mutex // resultsFile
+}
+
+// usesFixedCgroups reports whether a program uses cgroups with the suite's fixed names.
+func usesFixedCgroups(program string) bool {
+	return strings.HasPrefix(program, "linux_cgroups_") || strings.HasSuffix(program, "_resources")
 }
 
 func newSuite(t *testing.T) *suite {
@@ -91,19 +116,8 @@ func newSuite(t *testing.T) *suite {
 	}
 	s.build(t, filepath.Join(repo, "tests/conformance"))
 
-	// A root directory of its own, short because sockets live below it. Whatever a program leaves behind
-	// is found there.
-	if s.root, err = os.MkdirTemp("", "rt"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(s.root); err != nil {
-			t.Error(err)
-		}
-	})
-	reachable(t, s.root)
 	s.runtime = filepath.Join(s.dir, "runtime")
-	script := fmt.Sprintf("#!/bin/sh\nexec '%s' --root '%s' \"$@\"\n", target, s.root)
+	script := fmt.Sprintf("#!/bin/sh\nexec '%s' --root \"$RUNTIME_ROOT\" \"$@\"\n", target)
 	if err := os.WriteFile(s.runtime, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -184,16 +198,24 @@ func (s *suite) check(t *testing.T, list []expectation, program, view string) in
 			t.Skipf("%s: %s", why, e.reason)
 		}
 	}
+	if usesFixedCgroups(program) {
+		s.cgroups.Lock()
+		defer s.cgroups.Unlock()
+		defer removeCgroups(t, s.cgroupView, view)
+	}
+	begin := time.Now()
 	out := s.run(t, program, view)
-	for attempt := 1; e.kind == kindRacy && len(out.defects) > 0 && attempt < racyAttempts; attempt++ {
+	attempts := 1
+	for e.kind == kindRacy && len(out.defects) > 0 && attempts < racyAttempts && time.Since(begin) < racyTime {
 		out = s.run(t, program, view)
+		attempts++
 	}
 	s.record(t, e, program, view, out)
 	why := e.judge(out)
 	switch {
 	case !ok:
 	case e.kind == kindRacy && why != "":
-		t.Skipf("failed %d times, not gated (%s); %s", racyAttempts, e.reason, why)
+		t.Skipf("failed %d times, not gated (%s); %s", attempts, e.reason, why)
 	case why != "":
 		t.Error(why)
 	case e.kind == kindPartial:
@@ -232,7 +254,9 @@ func lacks(t *testing.T, need string) string {
 func (s *suite) run(t *testing.T, program, view string) outcome {
 	ctx, cancel := context.WithTimeout(t.Context(), programTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.cgroupView, view, filepath.Join(s.bin, program))
+	// Bundles lie on a tmpfs: the programs unpack some 200 of them in all.
+	const onTmpfs = `mount -t tmpfs -o mode=711 tmpfs "$TMPDIR" && exec "$0"`
+	cmd := exec.CommandContext(ctx, s.cgroupView, view, "sh", "-c", onTmpfs, filepath.Join(s.bin, program))
 	cmd.Dir = s.dir
 	// Not t.TempDir: the suite makes its bundles there and does not always remove them while they are in use.
 	tmp, err := os.MkdirTemp("", "ct")
@@ -240,14 +264,23 @@ func (s *suite) run(t *testing.T, program, view string) outcome {
 		t.Fatal(err)
 	}
 	reachable(t, tmp)
-	cmd.Env = append(os.Environ(), "RUNTIME="+s.runtime, "TMPDIR="+tmp)
+	// A root directory of its own, short because sockets live below it. Whatever a program leaves behind
+	// is found there.
+	root := filepath.Join(tmp, "root")
+	bundles := filepath.Join(tmp, "bundles")
+	for _, dir := range []string{root, bundles} {
+		if err := os.Mkdir(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd.Env = append(os.Environ(), "RUNTIME="+s.runtime, "RUNTIME_ROOT="+root, "TMPDIR="+bundles)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
-	s.cleanUp(t, view, tmp)
+	s.cleanUp(t, view, tmp, root)
 
 	var exit *exec.ExitError
 	switch {
@@ -270,17 +303,18 @@ func reachable(t *testing.T, dir string) {
 	}
 }
 
-// cleanUp removes containers, bundles and the cgroups with the suite's fixed names.
-func (s *suite) cleanUp(t *testing.T, view, tmp string) {
-	ids, err := os.ReadDir(s.root)
+// cleanUp removes containers and bundles.
+func (s *suite) cleanUp(t *testing.T, view, tmp, root string) {
+	ids, err := os.ReadDir(root)
 	if err != nil {
 		t.Error(err)
 	}
 	for _, id := range ids {
-		if strings.HasPrefix(id.Name(), ".") {
+		if strings.ContainsRune(".@", rune(id.Name()[0])) {
 			continue // a runtime's own files
 		}
 		cmd := exec.Command(s.cgroupView, view, s.runtime, "delete", "--force", id.Name())
+		cmd.Env = append(os.Environ(), "RUNTIME_ROOT="+root)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Logf("delete --force %s: %v: %s", id.Name(), err, bytes.TrimSpace(out))
 		}
@@ -288,9 +322,13 @@ func (s *suite) cleanUp(t *testing.T, view, tmp string) {
 	if err := os.RemoveAll(tmp); err != nil {
 		t.Logf("left behind: %v", err)
 	}
-	// The suite's cgroups, absolute and (testdir) relative to ours; what is still in use stays.
+}
+
+// removeCgroups removes the suite's cgroups, absolute and (testdir) relative to ours; what is still in use
+// stays.
+func removeCgroups(t *testing.T, cgroupView, view string) {
 	const cgroups = `find /sys/fs/cgroup -depth -type d \( -path "*/cgrouptest*" -o -path "*/testdir*" \) -exec rmdir {} \; 2>/dev/null || :`
-	if out, err := exec.Command(s.cgroupView, view, "sh", "-c", cgroups).CombinedOutput(); err != nil {
+	if out, err := exec.Command(cgroupView, view, "sh", "-c", cgroups).CombinedOutput(); err != nil {
 		t.Errorf("removing cgroups: %v: %s", err, out)
 	}
 }
@@ -300,6 +338,8 @@ func (s *suite) record(t *testing.T, e expectation, program, view string, out ou
 	if *resultsFile == "" {
 		return
 	}
+	s.results.Lock()
+	defer s.results.Unlock()
 	f, err := os.OpenFile(*resultsFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		t.Fatal(err)
