@@ -1,0 +1,202 @@
+package libruntime
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/libruntime/plan"
+)
+
+func TestOpenNamespace(t *testing.T) {
+	fd, err := openNamespace(plan.OpenNamespace{Type: plan.NetworkNS, Path: "/proc/self/ns/net"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"/proc/self/ns/uts": "another kind", "/etc/passwd": "not a namespace", "/dev/null": "not a namespace",
+		fifo: "not a namespace", "/does/not/exist": "no such file", "/proc": "not a namespace",
+	} {
+		_, err := openNamespace(plan.OpenNamespace{Type: plan.NetworkNS, Path: path})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestOpenTreeChecksItsSource(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "null")
+	if err := os.Symlink("/dev/null", link); err != nil {
+		t.Fatal(err)
+	}
+	null := &plan.Device{Type: 'c', Major: 1, Minor: 3}
+	for name, tc := range map[string]struct {
+		tree plan.OpenTree
+		want error
+	}{
+		"a link":             {plan.OpenTree{Path: link, NoFollow: true, Device: null}, unix.ELOOP},
+		"another device":     {plan.OpenTree{Path: "/dev/zero", NoFollow: true, Device: null}, unix.ENODEV},
+		"no device":          {plan.OpenTree{Path: "/etc/passwd", Device: null}, unix.ENODEV},
+		"another filesystem": {plan.OpenTree{Path: dir, Filesystem: "proc"}, unix.EXDEV},
+		"unknown filesystem": {plan.OpenTree{Path: dir, Filesystem: "nope"}, unix.ENOTSUP},
+		"missing":            {plan.OpenTree{Path: dir + "/x"}, unix.ENOENT},
+	} {
+		if _, err := openTree(tc.tree); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, tree := range map[string]plan.OpenTree{
+		"device": {Path: "/dev/null", NoFollow: true, Device: null}, "proc": {Path: "/proc", Filesystem: "proc"},
+		"tree": {Path: dir, Recursive: true},
+	} {
+		fd, err := openTree(tree)
+		if errors.Is(err, unix.EPERM) {
+			t.Skip("needs the right to mount")
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		unix.Close(fd)
+	}
+}
+
+func TestWritePIDFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pid")
+	for _, pid := range []int{4711, 12} { // the second replaces the first
+		if err := writePIDFile(path, pid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "12" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := writePIDFile("/does/not/exist", 1); !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "--pid-file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSendFile(t *testing.T) {
+	// Longer than a socket's address has room for.
+	dir := filepath.Join(t.TempDir(), strings.Repeat("d", 60), strings.Repeat("e", 60))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: "s", Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	left, err := takeConsole(w, filepath.Join(dir, "s"))
+	if err != nil || left != nil {
+		t.Fatalf("%v, %v", left, err)
+	}
+	c, err := l.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	data, control := make([]byte, 100), make([]byte, 100)
+	n, cn, _, _, err := c.ReadMsgUnix(data, control)
+	if err != nil || string(data[:n]) != "/dev/ptmx" {
+		t.Fatalf("%q, %v", data[:n], err)
+	}
+	messages, err := syscall.ParseSocketControlMessage(control[:cn])
+	if err != nil || len(messages) != 1 {
+		t.Fatalf("%v, %v", messages, err)
+	}
+	fds, err := syscall.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		t.Fatalf("%v, %v", fds, err)
+	}
+	received := os.NewFile(uintptr(fds[0]), "pipe")
+	if _, err := received.WriteString("hello"); err != nil {
+		t.Error(err)
+	}
+	received.Close()
+	if n, err := r.Read(data); err != nil || string(data[:n]) != "hello" {
+		t.Errorf("%q, %v", data[:n], err)
+	}
+	if err := sendFile(dir+"/nobody", "--console-socket", "x", 0); err == nil || !strings.Contains(err.Error(), "--console-socket") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheckTerminal(t *testing.T) {
+	for _, tc := range []struct {
+		terminal, served bool
+		socket           string
+		ok               bool
+	}{
+		{false, false, "", true}, {false, true, "", true}, {true, true, "", true}, {true, false, "s", true},
+		{true, false, "", false}, {false, false, "s", false}, {false, true, "s", false}, {true, true, "s", false},
+	} {
+		if err := checkTerminal(tc.terminal, tc.served, tc.socket); (err == nil) != tc.ok {
+			t.Errorf("%+v: %v", tc, err)
+		}
+	}
+}
+
+func TestReadConfig(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	if _, err := readConfig(path); !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "no such file or directory") {
+		t.Errorf("missing: %v", err)
+	}
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readConfig(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a FIFO: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := readConfig(path); err != nil || string(b) != "{}" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := os.Truncate(path, 17<<20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readConfig(path); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("too large: %v", err)
+	}
+}
+
+func TestRelayUnmakesUntilThePayloadRuns(t *testing.T) {
+	signals := make(chan os.Signal, 4)
+	signals <- unix.SIGUSR1
+	signals <- unix.SIGTERM
+	r, ctx := newRelay(context.Background(), signals)
+	<-ctx.Done()
+	if err := context.Cause(ctx); !strings.Contains(err.Error(), "terminated") {
+		t.Errorf("got %v", err)
+	}
+	r.settle()
+	r.settle()
+	if len(r.early) != 1 || r.early[0] != os.Signal(unix.SIGUSR1) {
+		t.Errorf("kept %v", r.early)
+	}
+}
