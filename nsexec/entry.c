@@ -251,6 +251,17 @@ static long *lighten(long *stack)
 	return stack - 2;
 }
 
+/*
+ * A standard stream that the caller has closed would be the number of some descriptor of ours, which would then
+ * be written to as if it were that stream, and would still be open when the payload's path is looked up.
+ */
+static void open_standard_streams(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (sys_2(fcntl, fd, F_GETFD) == -EBADF && sys_3(openat, AT_FDCWD, "/dev/null", O_RDWR) < 0)
+			return; /* Go ends with an error then */
+}
+
 /* Returns the stack that the real entry point is to find. */
 __attribute__((used)) long *preamble_entry(long *stack)
 {
@@ -266,8 +277,10 @@ __attribute__((used)) long *preamble_entry(long *stack)
 	}
 	const char *command = command_of(argc, argv);
 	int run = str_equal(command, "run"), exec = str_equal(command, "exec");
-	if (run || exec || str_equal(command, "create"))
+	if (run || exec || str_equal(command, "create")) {
+		open_standard_streams();
 		preamble_spawn(&preamble_early, 0);
+	}
 	if (run || exec)
 		hold_signals();
 	for (size_t i = 0; i < sizeof brief / sizeof *brief; i++)

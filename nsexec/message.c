@@ -57,7 +57,9 @@ int receive_message(struct preamble *p, struct wire_message *m, int *fds, uint32
 		for (; count < came && count < WIRE_MESSAGE_FDS; count++)
 			fds[count] = ((int *)(void *)CMSG_DATA(&c.header))[count];
 	}
-	if ((size_t)n < sizeof *m || (size_t)n != sizeof *m + m->len || (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+	if (h.msg_flags & MSG_CTRUNC) /* the kernel's way to say that there were not enough numbers left */
+		return -EMFILE;
+	if ((size_t)n < sizeof *m || (size_t)n != sizeof *m + m->len || (h.msg_flags & MSG_TRUNC))
 		return -EBADMSG;
 	if (m->type == WIRE_DESCRIPTORS) {
 		if (m->len != count * sizeof slots[0])

@@ -21,6 +21,8 @@ type message struct {
 	index uint32
 	value int32
 	data  []byte
+	// reset: the connection ended before the peer had read everything.
+	reset bool
 	// pid is the sender's process ID as this process sees it; 0 when the connection ended.
 	pid  int
 	file *os.File
@@ -38,7 +40,7 @@ func receive(sock *os.File) (message, error) {
 		}
 		// A peer that died with unread messages resets the connection instead of ending it.
 		if err == unix.ECONNRESET || (err == nil && n == 0) {
-			return message{}, nil
+			return message{reset: err != nil}, nil
 		}
 		if err != nil {
 			return message{}, os.NewSyscallError("recvmsg", err)

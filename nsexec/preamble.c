@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/stat.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 int failed(struct preamble *p, long err, const char *syscall, const char *object)
@@ -97,6 +98,24 @@ static const char *map_plan(struct preamble *p, int fd)
 	return 0;
 }
 
+/*
+ * They were blocked until here; see become_preamble. A caller that ignores SIGCHLD would have the kernel reap
+ * our hooks.
+ */
+static void take_signals(void)
+{
+	uint64_t none = 0;
+	struct {
+		void (*handler)(int);
+		unsigned long flags;
+		void (*restorer)(void);
+		uint64_t mask;
+	} by_default = {0};
+
+	sys_4(rt_sigaction, SIGCHLD, &by_default, 0, 8);
+	sys_4(rt_sigprocmask, SIG_SETMASK, &none, 0, 8);
+}
+
 static struct preamble state; /* zero pages until touched */
 
 void preamble_main(int socket)
@@ -108,6 +127,7 @@ void preamble_main(int socket)
 
 	p->socket = socket;
 	sys_3(fcntl, socket, F_SETFD, FD_CLOEXEC);
+	take_signals();
 	sys_5(prctl, PR_SET_NAME, PREAMBLE_NAME, 0, 0, 0);
 	/* A command line that fails before it has a plan just hangs up. */
 	int got = receive_message(p, &m, fds, &nfds);

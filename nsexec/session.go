@@ -242,8 +242,11 @@ func start(sock *os.File, state []byte) error {
 			return fault.Wrap(err, "wait for the payload's exec", "")
 		}
 		switch m.kind {
-		case 0: // exec has closed it
-			return nil
+		case 0:
+			if m.reset { // it has not even read that it may start
+				return fault.New("let the container's init go: it has ended", "")
+			}
+			return nil // exec has closed it
 		case C.WIRE_FAILED:
 			return startFailure(&m)
 		case C.WIRE_FAULT:
