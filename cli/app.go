@@ -3,7 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 
@@ -41,9 +43,14 @@ func (e exitError) Error() string { return "exit status " + strconv.Itoa(int(e))
 
 // Main runs the command line args, whose first element is the program's name, and returns the exit status:
 // that of the payload for run and exec, otherwise 0, or 1 after an error, which has been reported.
-func Main(args []string, version string) int {
-	r := new(reporter)
-	err := newApp(args, version, r).Run(args)
+func Main(args []string, version string) int { return run(args, version, os.Stdout, os.Stderr) }
+
+// run is Main with the streams given.
+func run(args []string, version string, stdout, stderr io.Writer) int {
+	r := &reporter{stderr: stderr}
+	app := newApp(args, version, r)
+	app.Writer, app.ErrWriter = stdout, stderr
+	err := app.Run(args)
 	var status exitError
 	switch {
 	case err == nil:

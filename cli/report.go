@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -14,6 +15,8 @@ import (
 // reporter takes errors and warnings to standard error and to the log. The log is opened when there is
 // something to write to it, which most runs of the program never have.
 type reporter struct {
+	stderr io.Writer
+
 	path  string
 	json  bool
 	level logrus.Level
@@ -52,7 +55,7 @@ func (r *reporter) configure(ctx *cli.Context) error {
 func (r *reporter) warn(message string) {
 	if r.path == "" {
 		if r.level >= logrus.WarnLevel {
-			fmt.Fprint(os.Stderr, "bailey: warning: "+message+"\n")
+			fmt.Fprint(r.stderr, "bailey: warning: "+message+"\n")
 		}
 		return
 	}
@@ -84,7 +87,7 @@ func (r *reporter) failed(err error) {
 	if remedy != "" {
 		text += "  try:   " + indent(remedy) + "\n"
 	}
-	fmt.Fprint(os.Stderr, text)
+	fmt.Fprint(r.stderr, text)
 }
 
 // indent keeps further lines of a text below its first.
@@ -98,7 +101,7 @@ func (r *reporter) logger() *logrus.Logger {
 	//nolint:forbidigo // the caller names it
 	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
-		fmt.Fprint(os.Stderr, "bailey: warning: open the log: "+err.Error()+"\n")
+		fmt.Fprint(r.stderr, "bailey: warning: open the log: "+err.Error()+"\n")
 		r.path = ""
 		return nil
 	}

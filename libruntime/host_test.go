@@ -100,7 +100,7 @@ func TestSendFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestSendFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	data, control := make([]byte, 100), make([]byte, 100)
 	n, cn, _, _, err := c.ReadMsgUnix(data, control)
 	if err != nil || string(data[:n]) != "/dev/ptmx" {
