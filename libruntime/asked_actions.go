@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"github.com/bailey-oci/bailey/libruntime/hooks"
 	"github.com/bailey-oci/bailey/libruntime/idmap"
 	"github.com/bailey-oci/bailey/libruntime/plan"
@@ -19,6 +20,7 @@ import (
 
 // asked does what the container's init asks for while it is being made.
 func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
+	faultpoint.Here()
 	switch a := op.Action.(type) {
 	case plan.RunHooks:
 		return nil, c.runHooks(a)

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/plan"
 	"github.com/bailey-oci/bailey/libruntime/store"
@@ -56,7 +57,8 @@ func (rt *Runtime) Create(ctx context.Context, opts *CreateOptions) error {
 		err = c.announce(init.PID)
 	}
 	if err != nil {
-		init.Release()
+		faultpoint.Here()
+	init.Release()
 		c.undo(init)
 		return err
 	}
@@ -114,6 +116,7 @@ func (c *creation) make(ctx context.Context) (init *nsexec.Init, err error) {
 		c.undo(nil)
 		return nil, err
 	}
+	faultpoint.Here()
 	init, err = preamble.Run(c.plan, &nsexec.Server{
 		Descriptors: descriptors, Late: c.lateActions, Cloned: c.cloned, Asked: c.asked,
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"github.com/bailey-oci/bailey/libruntime/store"
 	"github.com/bailey-oci/bailey/nsexec"
 )
@@ -96,6 +97,7 @@ func (c *creation) start(ctx context.Context, init *nsexec.Init) (term *terminal
 	}
 	state, err := startState(c.rec)
 	if err == nil {
+		faultpoint.Here()
 		err = init.Start(state)
 	}
 	if err == nil {

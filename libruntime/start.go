@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"github.com/bailey-oci/bailey/libruntime/hooks"
 	"github.com/bailey-oci/bailey/libruntime/store"
 	"github.com/bailey-oci/bailey/nsexec"
@@ -49,6 +50,7 @@ func (rt *Runtime) Start(ctx context.Context, id string) error {
 	if err := c.Write(c.rec); err != nil {
 		return err
 	}
+	faultpoint.Here()
 	if err := nsexec.Start(c.SocketPath(), state); err != nil {
 		return rt.stopped(c, err)
 	}

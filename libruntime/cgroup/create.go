@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"golang.org/x/sys/unix"
 )
 
@@ -96,12 +97,14 @@ func (m *Manager) makeOne(h *hierarchy) (made []string, err error) {
 func makeDirs(mount, p string) (made []string, err error) {
 	// Another container that failed or ended can remove a parent in between: begin anew then.
 	for range 10 {
+		faultpoint.Here()
 		if err = unix.Mkdir(p, 0o755); err != unix.ENOENT {
 			break
 		}
 		var missing []string
 		for up := path.Dir(p); len(up) > len(mount); up = path.Dir(up) {
 			missing = append(missing, up)
+			faultpoint.Here()
 			if err = unix.Mkdir(up, 0o755); err != unix.ENOENT {
 				break
 			}

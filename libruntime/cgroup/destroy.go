@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,6 +33,7 @@ func (m *Manager) Destroy() error {
 // remove removes one cgroup and all below it.
 func remove(path string, deadline time.Time) error {
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		faultpoint.Here()
 		err := unix.Rmdir(path)
 		switch {
 		case err == nil || gone(err):

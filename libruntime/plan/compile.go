@@ -38,6 +38,7 @@ func Compile(s *specs.Spec, o Options) (*Plan, error) {
 	c.add(DropBounding{c.caps.bounding}, c.field("/capabilities/bounding"))
 	c.enterRoot()
 	c.restrictPaths()
+	c.propagateRoot()
 	if err := c.beforeStart(); err != nil {
 		return nil, err
 	}

@@ -79,6 +79,11 @@ func (c *compiler) enterRoot() {
 	default:
 		c.add(PivotRoot{}, "/root/path")
 	}
+}
+
+// propagateRoot gives the root its propagation, when nothing is made in it any more: what is unbindable cannot
+// be cloned, which making a path read-only does.
+func (c *compiler) propagateRoot() {
 	const origin = "/linux/rootfsPropagation"
 	switch c.spec.Linux.RootfsPropagation {
 	case "shared":

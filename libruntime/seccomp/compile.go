@@ -41,9 +41,9 @@ type compiler struct {
 	prog   Program
 }
 
-// Compile compiles a profile. System calls that libseccomp does not know are left out and reported as
-// warnings, as are rules that repeat the default action; everything else that cannot be done is an
-// error with the field it is about.
+// Compile compiles a profile. System calls that libseccomp does not know are left out and, unless they
+// were to be allowed, reported as warnings; everything else that cannot be done is an error with the field
+// it is about.
 //
 // Only the listed architectures and the native one can make system calls at all; a call of another
 // one ends the process. Where the default action is an errno or a kill, system calls with numbers
@@ -190,6 +190,11 @@ func (c *compiler) rules(i int) error {
 		field := field + "/names/" + strconv.Itoa(j)
 		nr, err := libseccomp.GetSyscallFromName(name)
 		if err != nil {
+			// A name newer than libseccomp. What is allowed by it is refused without it, as profiles that
+			// name all of a newer kernel's calls mean it to be on older systems; the rest is worth a word.
+			if s.Action == specs.ActAllow {
+				continue
+			}
 			c.warn(field, "libseccomp does not know the system call "+strconv.Quote(name)+"; the rule is left out")
 			continue
 		}

@@ -267,8 +267,8 @@ func TestLargeProfile(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	p := compile(t, &specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Flags: []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv},
-		Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "read", "no_such_call"), rule(specs.ActErrno, "write")}})
-	if len(p.Warnings) != 2 || !strings.Contains(p.Warnings[0], "/linux/seccomp/syscalls/0/names/1") || p.Flags != 0 {
+		Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "other_such_call", "read"), rule(specs.ActKillProcess, "read", "no_such_call"), rule(specs.ActErrno, "write")}})
+	if len(p.Warnings) != 2 || !strings.Contains(p.Warnings[0], "/linux/seccomp/syscalls/1/names/1") || p.Flags != 0 {
 		t.Errorf("%q, %#x", p.Warnings, p.Flags)
 	}
 }

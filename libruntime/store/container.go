@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/faultpoint"
 )
 
 // Names in a container's directory.
@@ -159,10 +160,12 @@ func (c *Container) ReadConfig() ([]byte, error) { return c.readFile(configFile)
 // Close.
 func (c *Container) Remove() error {
 	for _, name := range []string{socketFile, configFile, stateFile} {
+		faultpoint.Here()
 		if err := unix.Unlinkat(c.fd, name, 0); err != nil && err != unix.ENOENT {
 			break
 		}
 	}
+	faultpoint.Here()
 	err := unix.Rmdir(c.path)
 	if err == unix.ENOTEMPTY {
 		// Nothing but a write that was killed half-way leaves other files.
@@ -181,10 +184,12 @@ func (c *Container) replace(name string, data []byte) error {
 	failed := func(call string, err error) error {
 		return &fault.Error{Step: "write " + c.path + "/" + name, Syscall: call, Err: err}
 	}
+	faultpoint.Here()
 	fd, err := unix.Openat(c.fd, tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return failed("openat", err)
 	}
+	faultpoint.Here()
 	for rest := data; len(rest) > 0; {
 		n, err := unix.Write(fd, rest)
 		if err == unix.EINTR {
@@ -200,8 +205,10 @@ func (c *Container) replace(name string, data []byte) error {
 	unix.Close(fd)
 	// Exchanging the two and unlinking the old file instead of renaming over it: some file systems
 	// (ext4) wait for the disk in the latter case, ten times as long as everything else here takes.
+	faultpoint.Here()
 	err = unix.Renameat2(c.fd, tmp, c.fd, name, unix.RENAME_EXCHANGE)
 	if err == nil {
+		faultpoint.Here()
 		_ = unix.Unlinkat(c.fd, tmp, 0)
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/faultpoint"
 )
 
 // ErrNotExist is what the error for an unknown container wraps; its text is what engines look for.
@@ -56,6 +57,7 @@ func (r Root) Create(id string) (*Container, error) {
 		return nil, err
 	}
 	path := r.path(id)
+	faultpoint.Here()
 	err := unix.Mkdir(path, 0o700)
 	if err == unix.ENOENT {
 		if err := r.Make(); err != nil {
