@@ -57,11 +57,11 @@ func (rt *Runtime) Create(ctx context.Context, opts *CreateOptions) error {
 		err = c.announce(init.PID)
 	}
 	if err != nil {
-		faultpoint.Here()
-	init.Release()
+		init.Release()
 		c.undo(init)
 		return err
 	}
+	faultpoint.Here()
 	init.Release()
 	return nil
 }
