@@ -13,7 +13,9 @@ cleanup() {
 }
 trap cleanup EXIT
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+[ ! -t 1 ] || bold=$'\033[1m' plain=$'\033[0m'
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 
 # A bundle: a directory with a root filesystem and a config.json.
 mkdir -p "$work"/bundle/rootfs/{bin,dev,etc,proc,run,sys,tmp}
@@ -31,9 +33,9 @@ echo "  who          $(id -u):$(id -g) on $(hostname), process $$ of $(ls /proc 
 echo "  user map     $(tr -s ' ' </proc/self/uid_map)"
 grep -E '^(Cap(Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs|Seccomp):' /proc/self/status | sed 's/^/  /'
 try "write to the root filesystem" touch /x
-try "read a masked file" sh -c 'test -s /proc/kallsyms && cat /proc/kallsyms'
-try "change the kernel" sh -c 'echo 1 >/proc/sys/kernel/sysrq'
-try "mount" mount -t tmpfs none /tmp
+try "read a masked file" sh -c 'grep . /proc/keys || { echo "it is empty"; false; }'
+try "change the kernel" sh -c 'echo x >/proc/sys/kernel/core_pattern'
+try "mount a filesystem" mount -t tmpfs none /tmp
 try "a user namespace, to win capabilities back" unshare -U true
 try "run a program from /tmp" sh -c 'cp /bin/true /tmp/t && /tmp/t'
 sleep 600
@@ -44,10 +46,14 @@ say "The configuration: bailey spec --hardened"
 "$bailey" spec --hardened
 # The default's process is an interactive shell.
 sed -i -e 's|"sh"|"/bin/tour"|' -e 's|"terminal": true|"terminal": false|' config.json
-grep -A4 -E 'uidMappings' config.json | tr -d '\n ' && echo
+echo "  a config.json of $(wc -l <config.json) lines, among them:"
+tr -d '\n\t' <config.json | sed 's/": /":/g' |
+	grep -oE '"(readonly|noNewPrivileges|capabilities|uidMappings|defaultAction)":(\{[^}]*\}|\[[^]]*\]|[^,}]*)' | sed 's/^/  /'
 
-say "The plan: bailey plan (the operations, in order; $(wc -l < <("$bailey" plan)) in all)"
-"$bailey" plan | grep -E 'bounding|pivot|clone|seccomp|user|verify|exec' | cut -c1-150 | head -20
+"$bailey" plan >"$work/plan"
+say "The plan: bailey plan, some of its $(wc -l <"$work/plan") operations"
+# One of each kind that there is many of.
+grep -vE 'make a cgroup|attach|the link|take the device|move into cgroup/[^0]|Paths/[1-9]|hand over' "$work/plan" | cut -c1-130
 
 say "Inside: what the container sees and what it cannot do"
 "$bailey" --root "$work/state" run --detach --pid-file "$work/pid" "$id"
