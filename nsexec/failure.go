@@ -1,6 +1,7 @@
 package nsexec
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -99,6 +100,9 @@ func (s *session) died(err error) error {
 			e.Remedy = "look for an out-of-memory kill in the kernel log; raise linux.resources.memory.limit"
 			e.Origin = "/linux/resources/memory/limit"
 		}
+	case e.Err == nil && s.reaped && ws.ExitStatus() == 0:
+		// Stage 0 has done its work. Who the init was is not known; it is reaped by who reaps ours.
+		e.Err = errors.New("the container's init ended before it said anything")
 	case e.Err == nil:
 		e.Err = fmt.Errorf("%s ended without saying why (status %d)", who, ws.ExitStatus())
 	}

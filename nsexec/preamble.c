@@ -63,8 +63,10 @@ static void inject_fault(struct preamble *p, uint32_t at)
 {
 	if (p->plan->fault_op != at)
 		return;
-	if (p->plan->fault_kind == 1)
+	if (p->plan->fault_kind == 1) {
 		sys_2(kill, sys_0(getpid), 9);
+		sys_exit(137); /* the init of a pid namespace survives its own SIGKILL */
+	}
 	if (p->plan->fault_kind == 2)
 		send_message(p, WIRE_FAULT, 0, 0, 0, -1);
 }
