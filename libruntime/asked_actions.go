@@ -13,6 +13,7 @@ import (
 	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"github.com/bailey-oci/bailey/libruntime/hooks"
 	"github.com/bailey-oci/bailey/libruntime/idmap"
+	"github.com/bailey-oci/bailey/libruntime/netdev"
 	"github.com/bailey-oci/bailey/libruntime/plan"
 	"github.com/bailey-oci/bailey/libruntime/store"
 	"github.com/bailey-oci/bailey/nsexec"
@@ -73,6 +74,8 @@ func askedAction(op plan.Op, pid int, rootless bool, warn func(...string)) error
 			return nil
 		}
 		return err
+	case plan.MoveNetworkDevice:
+		return moveDevice(op, pid, a)
 	case plan.SetRlimits:
 		return setRlimits(op, pid, a.Limits)
 	case plan.SetAffinity:
@@ -85,6 +88,20 @@ func askedAction(op plan.Op, pid int, rootless bool, warn func(...string)) error
 		return nil
 	}
 	return fault.New("the plan has an action that bailey cannot do: "+op.String(), op.Origin)
+}
+
+// moveDevice moves a device into the network namespace of the process pid.
+func moveDevice(op plan.Op, pid int, a plan.MoveNetworkDevice) error {
+	path := "/proc/" + strconv.Itoa(pid) + "/ns/net"
+	fd, err := openHost(path, unix.O_RDONLY)
+	if err != nil {
+		return &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "open", Err: err}
+	}
+	defer unix.Close(fd)
+	if err := netdev.Move(a.Name, a.Inside, fd); err != nil {
+		return fault.Wrap(err, op.String(), op.Origin)
+	}
+	return nil
 }
 
 // setOOMScore writes oom_score_adj. A score that is in force already is not written, because only a

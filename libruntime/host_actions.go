@@ -116,7 +116,8 @@ func hostAction(op plan.Op) (plan.Slot, *os.File, error) {
 		slot, call = a.Slot, "open_tree"
 		fd, err = openTree(a)
 	case plan.SetAffinity:
-		return "", nil, setAffinity(op, 0, a)
+		return "", nil, &fault.Error{Step: op.String(), Origin: op.Origin, Object: a.CPUs, Err: unix.ENOTSUP,
+			Cause: "the CPUs of a process before it is in the container's cgroup cannot be chosen yet"}
 	default:
 		return "", nil, fault.New("the plan has an action that bailey cannot do: "+op.String(), op.Origin)
 	}

@@ -48,7 +48,7 @@ func setIOPriority(op plan.Op, pid int, a plan.SetIOPriority) error {
 // maxCPUs is the highest number of CPUs that Linux can be built for (CONFIG_NR_CPUS).
 const maxCPUs = 8192
 
-// setAffinity confines a process, or bailey itself (pid 0), to CPUs.
+// setAffinity confines a process to CPUs.
 func setAffinity(op plan.Op, pid int, a plan.SetAffinity) error {
 	mask, err := parseCPUs(a.CPUs)
 	if err == nil {
