@@ -246,7 +246,8 @@ func TestExecFailure(t *testing.T) {
 func TestLinksStayInside(t *testing.T) {
 	dir := rootfs(t)
 	outside := t.TempDir()
-	for _, l := range [][2]string{{outside, "a"}, {"../../../../../../.." + outside, "work"}, {"/loop", "loop"}} {
+	// "a" leads by way of another link, which is relative and goes on behind a directory that is missing.
+	for _, l := range [][2]string{{"x/../hop", "a"}, {outside, "hop"}, {"../../../../../../.." + outside, "work"}} {
 		if err := os.Symlink(l[0], filepath.Join(dir, l[1])); err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +265,20 @@ func TestLinksStayInside(t *testing.T) {
 	if left, _ := os.ReadDir(outside); len(left) != 0 {
 		t.Errorf("made outside of the root: %v", left)
 	}
-	if _, err := os.Stat(filepath.Join(dir, outside, "dir")); err != nil {
-		t.Errorf("not made where the link leads inside the root: %v", err)
+	for _, made := range []string{"dir", "b/tmp"} {
+		if _, err := os.Stat(filepath.Join(dir, outside, made)); err != nil {
+			t.Errorf("not made where the link leads inside the root: %v", err)
+		}
+	}
+}
+
+// Links that lead nowhere end in an error, not in a loop.
+func TestLinkLoop(t *testing.T) {
+	dir := rootfs(t)
+	if err := os.Symlink("/a/b/tmp", filepath.Join(dir, "a")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t, tree(t, dir), container("exit 42")); err == nil || !strings.Contains(err.Error(), "ELOOP") {
+		t.Errorf("got %v", err)
 	}
 }

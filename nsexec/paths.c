@@ -13,7 +13,7 @@
 #include <linux/stat.h>
 
 #define MAX_PATH  4096
-#define MAX_DEPTH 40 /* of symbolic links and missing directories, as the kernel's own limit on links */
+#define MAX_LINKS 40 /* followed in one path, as the kernel's own limit */
 
 int type_of(int fd)
 {
@@ -48,109 +48,130 @@ int open_in_root(struct preamble *p, int root, const char *path, size_t len, int
 	return (int)fd;
 }
 
-/* Splits path[0..len) into its parent path[0..*parent) and its last part. */
-static int split(const char *path, size_t len, size_t *parent, char base[256])
+/* A path that is being walked: a copy, because links are put in place of their names. */
+struct walk {
+	char path[MAX_PATH];
+	size_t len;
+	int links;
+};
+
+/* Puts the target of a symbolic link in place of path[from..to). What stands before a relative one stays. */
+static int substitute(struct preamble *p, struct walk *w, size_t from, size_t to, const char *target, size_t n)
 {
-	while (len && path[len - 1] == '/')
-		len--;
-	size_t start = len;
-	while (start && path[start - 1] != '/')
-		start--;
-	size_t n = len - start;
-	if (n == 0)
-		return -EISDIR;
-	if (n > 255)
-		return -ENAMETOOLONG;
-	memcpy(base, path + start, n);
-	base[n] = '\0';
-	if (str_equal(base, ".") || str_equal(base, ".."))
-		return -EINVAL;
-	*parent = start;
+	size_t keep = target[0] == '/' ? 0 : from, rest = w->len - to;
+
+	if (keep + n + rest >= sizeof w->path)
+		return failed(p, -ENAMETOOLONG, "readlinkat", w->path);
+	memmove(w->path + keep + n, w->path + to, rest);
+	memcpy(w->path + keep, target, n);
+	w->len = keep + n + rest;
+	w->path[w->len] = '\0';
 	return 0;
 }
 
-static int create(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind, unsigned mode,
-		  int nosymlinks, int depth);
-
-/* What a symbolic link to nothing points to is what gets made, as open(O_CREAT) does it. */
-static __attribute__((noinline)) int create_behind_link(struct preamble *p, int root, const char *path, size_t parent,
-							int dir, const char *base, enum wire_create kind, unsigned mode,
-							int depth)
+/*
+ * Makes the part path[from..to), whose parent exists. A link to nothing may have that name: as with
+ * open(O_CREAT), what it points to is what gets made.
+ */
+static int make_part(struct preamble *p, int root, struct walk *w, size_t from, size_t to, enum wire_create kind,
+		     unsigned mode)
 {
-	char target[MAX_PATH];
-	long n = sys_4(readlinkat, dir, base, target, sizeof target);
+	char name[256], target[MAX_PATH];
+	size_t n = to - from;
 
-	if (n == -EINVAL) /* not a link: made by somebody else just now */
-		return 0;
-	if (n < 0)
-		return failed(p, n, "readlinkat", base);
-	if (n == 0 || (size_t)n >= sizeof target)
-		return failed(p, -ENAMETOOLONG, "readlinkat", base);
-	if (target[0] != '/') {
-		if ((size_t)n + parent + 1 >= sizeof target)
-			return failed(p, -ENAMETOOLONG, "readlinkat", base);
-		memmove(target + parent, target, (size_t)n);
-		memcpy(target, path, parent);
-		n += (long)parent;
-	}
-	return create(p, root, target, (size_t)n, kind, mode, 0, depth + 1);
-}
-
-static int create(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind, unsigned mode,
-		  int nosymlinks, int depth)
-{
-	char base[256];
-	size_t parent;
-	int fd = open_in_root(p, root, path, len, nosymlinks);
-
-	if (fd != -ENOENT || kind == WIRE_CREATE_NOTHING)
-		return fd;
-	if (depth > MAX_DEPTH)
-		return failed(p, -ELOOP, "openat2", path);
-	int err = split(path, len, &parent, base);
-	if (err)
-		return failed(p, err, "openat2", path);
-	int dir = create(p, root, path, parent, WIRE_CREATE_DIRECTORY, 0755, nosymlinks, depth + 1);
+	if (n >= sizeof name)
+		return failed(p, -ENAMETOOLONG, "openat2", w->path);
+	memcpy(name, w->path + from, n);
+	name[n] = '\0';
+	int dir = open_in_root(p, root, w->path, from, 0);
 	if (dir < 0)
 		return dir;
-
 	long made;
 	if (kind == WIRE_CREATE_DIRECTORY) {
-		made = sys_3(mkdirat, dir, base, mode);
+		made = sys_3(mkdirat, dir, name, mode);
 	} else {
-		made = sys_4(openat, dir, base, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode);
+		made = sys_4(openat, dir, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode);
 		if (made >= 0)
 			sys_close((int)made);
 	}
-	if (made == -EEXIST && !nosymlinks) {
-		fd = create_behind_link(p, root, path, parent, dir, base, kind, mode, depth);
-		if (fd != 0) {
-			sys_close(dir);
-			return fd;
-		}
-	} else if (made < 0 && made != -EEXIST) {
-		sys_close(dir);
-		return failed(p, made, kind == WIRE_CREATE_DIRECTORY ? "mkdirat" : "openat", base);
+	int err = 0;
+	if (made == -EEXIST) {
+		long got = sys_4(readlinkat, dir, name, target, sizeof target);
+		if (got == (long)sizeof target || ++w->links > MAX_LINKS)
+			err = failed(p, -ELOOP, "readlinkat", name);
+		else if (got > 0)
+			err = substitute(p, w, from, to, target, (size_t)got);
+		else if (got != -EINVAL && got != -ENOENT) /* not a link, or gone: somebody else is at work here */
+			err = failed(p, got, "readlinkat", name);
+	} else if (made < 0) {
+		err = failed(p, made, kind == WIRE_CREATE_DIRECTORY ? "mkdirat" : "openat", name);
 	}
-	fd = (int)sys_3(openat, dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	sys_close(dir);
-	if (fd < 0)
-		return failed(p, fd, "openat", base);
-	if (type_of(fd) == 0120000) { /* somebody put a link there after it was made */
+	return err;
+}
+
+/* Finds the first part of the path that does not exist: path[*from..*to). Returns 0 if all of them do. */
+static int find_missing(struct preamble *p, int root, const struct walk *w, int nosymlinks, size_t *from, size_t *to)
+{
+	for (size_t at = 0;;) {
+		while (at < w->len && w->path[at] == '/')
+			at++;
+		size_t end = at;
+		while (end < w->len && w->path[end] != '/')
+			end++;
+		if (end == at)
+			return 0;
+		int fd = open_in_root(p, root, w->path, end, nosymlinks);
+		if (fd == -ENOENT) {
+			*from = at;
+			*to = end;
+			return 1;
+		}
+		if (fd < 0)
+			return fd;
 		sys_close(fd);
-		return failed(p, -ELOOP, "openat", base);
+		at = end;
 	}
-	return fd;
 }
 
 /*
  * Opens path[0..len) below root with O_PATH; what is missing of it is made, as kind says, parents as
- * directories of mode 0755.
+ * directories of mode 0755. Each round makes one part or replaces one link.
  */
 int create_in_root(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind, unsigned mode,
 		   int nosymlinks)
 {
-	return create(p, root, path, len, kind, mode, nosymlinks, 0);
+	struct walk w;
+	size_t from, to;
+
+	int fd = open_in_root(p, root, path, len, nosymlinks);
+	if (fd != -ENOENT || kind == WIRE_CREATE_NOTHING)
+		return fd;
+	while (len && *path == '/')
+		path++, len--;
+	memcpy(w.path, path, len); /* open_in_root has refused a longer one */
+	w.path[len] = '\0';
+	w.len = len;
+	w.links = 0;
+	for (int round = 0; round < MAX_PATH; round++) {
+		int missing = find_missing(p, root, &w, nosymlinks, &from, &to);
+		if (missing < 0)
+			return missing;
+		if (missing) {
+			size_t end = to;
+			while (end < w.len && w.path[end] == '/')
+				end++;
+			int last = end == w.len;
+			int err =
+			    make_part(p, root, &w, from, to, last ? kind : WIRE_CREATE_DIRECTORY, last ? mode : 0755);
+			if (err)
+				return err;
+		}
+		fd = open_in_root(p, root, w.path, w.len, nosymlinks);
+		if (fd != -ENOENT)
+			return fd;
+	}
+	return failed(p, -ELOOP, "openat2", path);
 }
 
 /*
@@ -159,14 +180,12 @@ int create_in_root(struct preamble *p, int root, const char *path, size_t len, e
  */
 int open_parent(struct preamble *p, int root, const char *path, const char **base)
 {
-	size_t len = str_len(path), parent;
-	char name[256];
-	int err = split(path, len, &parent, name);
+	size_t len = str_len(path), start = len;
 
-	if (!err && path[len - 1] == '/')
-		err = -EINVAL;
-	if (err)
-		return failed(p, err, "openat2", path);
-	*base = path + parent;
-	return create_in_root(p, root, path, parent, WIRE_CREATE_DIRECTORY, 0755, 0);
+	while (start && path[start - 1] != '/')
+		start--;
+	*base = path + start;
+	if (start == len || str_equal(*base, ".") || str_equal(*base, ".."))
+		return failed(p, -EINVAL, "openat2", path);
+	return create_in_root(p, root, path, start, WIRE_CREATE_DIRECTORY, 0755, 0);
 }

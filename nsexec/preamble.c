@@ -52,7 +52,7 @@ int ask(struct preamble *p, const struct wire_op *op)
 }
 
 static operation *const operations[WIRE_CODE_END] = {
-#define X(name, function, slots, refs, flags) [WIRE_OP_##name] = function,
+#define X(name, function, slots, refs, flags) [WIRE_OP_##name] = (function),
     WIRE_CODES(X)
 #undef X
 };

@@ -30,7 +30,7 @@ static void use_blob(const struct preamble *p, struct wire_ref r)
 }
 
 static const char *const refs[WIRE_CODE_END] = {
-#define X(name, function, slots, refs, flags) [WIRE_OP_##name] = refs,
+#define X(name, function, slots, refs, flags) [WIRE_OP_##name] = (refs),
     WIRE_CODES(X)
 #undef X
 };
