@@ -134,33 +134,51 @@ func eachVariant(t *testing.T, f func(v *victim)) {
 func TestCreateAndStart(t *testing.T) {
 	eachVariant(t, func(v *victim) {
 		for _, who := range who {
-			inCreate := 0
+			var inCreate, inStart, last int
 			n := v.each(who, func(fault string) bool {
-				r := v.create(fault)
-				if r.Code != 0 {
-					if v.waits() || v.runs() {
-						if who != "go" { // killed after the last change it is complete
-							v.Errorf("killed at %s, and yet it is there: %s", fault, r)
-						}
-					}
+				last++
+				if r := v.create(fault); r.Code != 0 {
 					inCreate++
+					// Only after its last change a killed create has made a container.
+					if (v.waits() || v.runs()) && who != "go" {
+						v.Errorf("killed at %s, and yet it is there: %s", fault, r)
+					}
 					return true
 				}
-				r = v.start(fault)
-				if killed(r) || r.Code != 0 {
-					return true
+				if r := v.start(fault); r.Code == 0 && v.runs() {
+					// The wait for start is the one operation with nobody to be ended at it.
+					return who == "bailey" && inStart == 0 && last <= inCreate+1
 				}
-				return !v.runs() // killed right before exec
+				inStart++ // perhaps right before exec, where start has succeeded
+				return true
 			})
-			v.Logf("%s: killed at %d points of create and %d of start, %d clean", who, inCreate, n-inCreate, n)
-			if n == 0 || inCreate == 0 {
-				v.Errorf("%s was never killed in create: the build has no faults", who)
+			v.Logf("%s: killed at %d points of create and %d of start, %d clean", who, inCreate, inStart, n)
+			if inCreate == 0 || who != "go" && inStart == 0 {
+				v.Errorf("%s was never killed: the build has no faults", who)
 			}
 		}
 	})
 }
 
-// run, attached and detached.
+// The command line in start: its own changes, of which create has more.
+func TestStart(t *testing.T) {
+	eachVariant(t, func(v *victim) {
+		n := v.each("go", func(fault string) bool {
+			v.create("").OK(v.e)
+			r := v.start(fault)
+			if !killed(r) {
+				r.OK(v.e)
+			}
+			return killed(r)
+		})
+		v.Logf("go: start killed at %d points, %d clean", n, n)
+		if n == 0 {
+			v.Error("start was never killed: the build has no faults")
+		}
+	})
+}
+
+// run, which is create and start in one.
 func TestRun(t *testing.T) {
 	eachVariant(t, func(v *victim) {
 		v.c.Spec.Process.Args = []string{"sh", "-c", "exit 42"}

@@ -180,3 +180,12 @@ func (e *Env) sweep() {
 		poll(func() bool { err := unix.Rmdir(dir); return err == nil || err == unix.ENOENT })
 	}
 }
+
+// Processes returns the IDs of the live processes that belong to the Env.
+func (e *Env) Processes() []int {
+	var list []int
+	for _, p := range e.ownProcesses() {
+		list = append(list, p.pid)
+	}
+	return list
+}
