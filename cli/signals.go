@@ -10,25 +10,33 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bailey-oci/bailey/libruntime"
 	"github.com/bailey-oci/bailey/nsexec"
 )
 
 // payloadSignals returns the signals that reach this process from here on, for a command that passes them on
 // to a payload.
-func payloadSignals() <-chan os.Signal {
+func payloadSignals() *libruntime.Signals {
 	signals := make(chan os.Signal, 64)
+	ready := make(chan struct{})
+	caught := &libruntime.Signals{C: signals, Ready: ready}
 	held := nsexec.HeldSignals()
 	if held != (unix.Sigset_t{}) {
 		if fd, err := unix.Signalfd(-1, &held, unix.SFD_CLOEXEC|unix.SFD_NONBLOCK); err == nil {
 			go readSignals(os.NewFile(uintptr(fd), "signals"), signals)
-			// Go unblocks these in each of its threads, whatever the process began with.
-			signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGABRT)
-			return signals
+			go func() {
+				// Go unblocks these in each of its threads, whatever the process began with. To
+				// catch each takes it two context switches, so they are caught beside the rest.
+				signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGABRT)
+				close(ready)
+			}()
+			return caught
 		}
 	}
 	// The entry point has taken the command line for another one.
 	signal.Notify(signals)
-	return signals
+	close(ready)
+	return caught
 }
 
 // readSignals receives signals that are blocked in all threads. It ends with the program.

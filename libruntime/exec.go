@@ -33,7 +33,7 @@ type ExecOptions struct {
 	// IgnorePaused executes the process even in a paused container, where it will wait.
 	IgnorePaused bool
 	// Signals and NoSubreaper are as for run.
-	Signals     <-chan os.Signal
+	Signals     *Signals
 	NoSubreaper bool
 }
 
@@ -282,6 +282,7 @@ func (e *execution) run(init *nsexec.Init, relay *relay) (status int, err error)
 	if err := writePIDFile(e.opts.PIDFile, init.PID); err != nil {
 		return 0, err
 	}
+	relay.catching()
 	if err := init.Start(nil); err != nil {
 		if e.opts.PIDFile != "" {
 			_ = os.Remove(e.opts.PIDFile)

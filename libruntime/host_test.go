@@ -189,7 +189,7 @@ func TestRelayUnmakesUntilThePayloadRuns(t *testing.T) {
 	signals := make(chan os.Signal, 4)
 	signals <- unix.SIGUSR1
 	signals <- unix.SIGTERM
-	r, ctx := newRelay(context.Background(), signals)
+	r, ctx := newRelay(context.Background(), &Signals{C: signals})
 	<-ctx.Done()
 	if err := context.Cause(ctx); !strings.Contains(err.Error(), "terminated") {
 		t.Errorf("got %v", err)

@@ -11,10 +11,19 @@ import (
 	"github.com/bailey-oci/bailey/internal/fault"
 )
 
+// Signals are the signals that reach bailey while it has to do with a payload.
+type Signals struct {
+	// C delivers them.
+	C <-chan os.Signal
+	// Ready is closed when all of them are caught; no payload is started before. nil: they are.
+	Ready <-chan struct{}
+}
+
 // relay does with the signals that are sent to bailey what they are sent for: until the payload has started
 // those that ask a program to end have it unmade, afterwards all are passed on to it.
 type relay struct {
 	signals <-chan os.Signal
+	ready   <-chan struct{}
 	// early are signals that came before the payload had started and were not for bailey.
 	early []os.Signal
 	done  chan struct{}
@@ -23,18 +32,18 @@ type relay struct {
 
 // newRelay begins to receive signals, which may be nil. The context is cancelled by one that asks to end
 // before settle is called.
-func newRelay(ctx context.Context, signals <-chan os.Signal) (*relay, context.Context) {
-	r := &relay{signals: signals}
+func newRelay(ctx context.Context, signals *Signals) (*relay, context.Context) {
 	if signals == nil {
-		return r, ctx
+		return new(relay), ctx
 	}
+	r := &relay{signals: signals.C, ready: signals.Ready}
 	ctx, cancel := context.WithCancelCause(ctx)
 	r.done, r.ended = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(r.ended)
 		for {
 			select {
-			case s := <-signals:
+			case s := <-r.signals:
 				switch s {
 				case unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT:
 					cancel(fmt.Errorf("interrupted by signal: %v", s))
@@ -47,6 +56,13 @@ func newRelay(ctx context.Context, signals <-chan os.Signal) (*relay, context.Co
 		}
 	}()
 	return r, ctx
+}
+
+// catching waits until all signals are caught.
+func (r *relay) catching() {
+	if r.ready != nil {
+		<-r.ready
+	}
 }
 
 // settle ends the time in which signals are for bailey itself. It can be called again.

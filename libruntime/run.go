@@ -24,7 +24,7 @@ type RunOptions struct {
 	Keep bool
 	// Signals are those that reach bailey. Until the payload has started, those that ask a program to end
 	// undo what was made; afterwards all are passed on to it. May be nil.
-	Signals <-chan os.Signal
+	Signals *Signals
 	// NoSubreaper does not adopt the orphans of a container that shares the caller's pid namespace.
 	NoSubreaper bool
 }
@@ -46,6 +46,7 @@ func (rt *Runtime) Run(ctx context.Context, opts *RunOptions) (status int, err e
 		return 0, err
 	}
 	c.hooked = true
+	relay.catching()
 	term, err := c.start(ctx, init)
 	if err != nil {
 		term.close()
