@@ -203,11 +203,11 @@ func (s *session) answer(m *message) (ready bool, err error) {
 func (s *session) abort() {
 	s.sync.Close()
 	if !s.reaped {
-		unix.Kill(s.Preamble.pid, unix.SIGKILL)
+		_ = unix.Kill(s.Preamble.pid, unix.SIGKILL)
 		wait(s.Preamble.pid)
 	}
 	if s.pid != 0 {
-		unix.Kill(s.pid, unix.SIGKILL)
+		_ = unix.Kill(s.pid, unix.SIGKILL)
 		wait(s.pid)
 	}
 }

@@ -43,13 +43,13 @@ func WithSignals(start func() error) error {
 	err := unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, &before)
 	if err == nil {
 		err = start()
-		unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
+		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
 	}
 	signal.Stop(caught)
 	for {
 		select {
 		case s := <-caught:
-			unix.Kill(os.Getpid(), s.(syscall.Signal))
+			_ = unix.Kill(os.Getpid(), s.(syscall.Signal))
 		default:
 			return err
 		}

@@ -139,7 +139,7 @@ func (d *decoder) broken(err error) {
 	var syntax *jsontext.SyntacticError
 	switch {
 	case !errors.As(err, &syntax):
-		d.fail(strings.TrimPrefix(err.Error(), "jsontext: "))
+		_ = d.fail(strings.TrimPrefix(err.Error(), "jsontext: "))
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		pointer := syntax.JSONPointer
 		d.err = fault.New(fmt.Sprintf("decode %s: %q stands twice in the same object", d.name(),
@@ -166,7 +166,7 @@ func (d *decoder) value(want jsontext.Kind) jsontext.Value {
 	case want:
 		return v
 	default:
-		d.fail(kindName(kind) + " where " + kindName(want) + " is required")
+		_ = d.fail(kindName(kind) + " where " + kindName(want) + " is required")
 		return nil
 	}
 }
@@ -256,7 +256,7 @@ func boolean(d *decoder, dst *bool) {
 		*dst = kind == 't'
 	case 'n':
 	default:
-		d.fail(kindName(kind) + " where true or false is required")
+		_ = d.fail(kindName(kind) + " where true or false is required")
 	}
 }
 
@@ -276,7 +276,7 @@ func integer[T ~int | ~int64 | ~int32 | ~uint | ~uint64 | ~uint32 | ~uint16](d *
 		*dst = T(u)
 		return
 	}
-	d.fail(fmt.Sprintf("%s is not a whole number that a %s holds", v, reflect.TypeFor[T]().Kind()))
+	_ = d.fail(fmt.Sprintf("%s is not a whole number that a %s holds", v, reflect.TypeFor[T]().Kind()))
 }
 
 // optional reads a value that a pointer refers to; null leaves the pointer nil.

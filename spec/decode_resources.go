@@ -60,7 +60,7 @@ func decodeMemory(d *decoder, v *specs.LinuxMemory) {
 		case "swap":
 			optional(d, &v.Swap, integer[int64])
 		case "kernel":
-			optional(d, &v.Kernel, integer[int64])
+			optional(d, &v.Kernel, integer[int64]) //nolint:staticcheck // deprecated, and still in use
 		case "kernelTCP":
 			optional(d, &v.KernelTCP, integer[int64])
 		case "swappiness":

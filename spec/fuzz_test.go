@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"errors"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -64,7 +65,7 @@ func FuzzParse(f *testing.F) {
 
 func oneFault(t *testing.T, err error) {
 	t.Helper()
-	if _, ok := err.(*fault.Error); !ok {
+	if f := (*fault.Error)(nil); !errors.As(err, &f) {
 		t.Errorf("%T is not a *fault.Error: %v", err, err)
 	}
 	if strings.ContainsAny(err.Error(), "\n\x00") {

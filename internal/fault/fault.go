@@ -66,7 +66,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Reason returns the text of err; for an errno its symbolic name stands before the kernel's words,
 // because engines look for the words ("no such file or directory") and people for the name.
 func Reason(err error) string {
-	if errno, ok := err.(syscall.Errno); ok {
+	if errno, ok := err.(syscall.Errno); ok { //nolint:errorlint // the text of a wrapped one has more to say
 		if name := ErrnoName(errno); name != "" {
 			return name + ": " + errno.Error()
 		}

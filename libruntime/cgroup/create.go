@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"path"
 	"slices"
 
@@ -46,7 +47,7 @@ func (m *Manager) Create() (err error) {
 			continue // done without; a limit that needs it will say so
 		}
 		if err != nil {
-			if _, ok := err.(*fault.Error); ok {
+			if f := (*fault.Error)(nil); errors.As(err, &f) {
 				return err
 			}
 			return &fault.Error{Step: "make the container's cgroup", Origin: pathOrigin, Object: h.path, Syscall: "mkdir", Err: err}

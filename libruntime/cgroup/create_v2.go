@@ -30,9 +30,8 @@ func (m *Manager) prepareV2(h *hierarchy, d dir) error {
 	}
 	// Below a threaded cgroup, or one that has both processes and controllers, a new cgroup is
 	// "domain invalid": nothing can join it. Threaded controllers can be used there all the same.
-	kind, err := d.value("cgroup.type")
-	if err != nil || kind != "domain invalid" {
-		return nil
+	if kind, err := d.value("cgroup.type"); err != nil || kind != "domain invalid" {
+		return nil //nolint:nilerr // the root cgroup and old kernels have no such file, and no such state
 	}
 	if f := needsDomain(m); f != "" {
 		return &fault.Error{Step: "set a limit", Origin: f, Object: h.path,

@@ -58,12 +58,12 @@ func pidsOf(d dir) ([]int, error) {
 	}
 	var pids []int
 	for line := range strings.Lines(text) {
-		pid, err := strconv.Atoi(strings.TrimSuffix(line, "\n"))
+		pid, err := strconv.ParseUint(strings.TrimSuffix(line, "\n"), 10, 31)
 		if err != nil {
 			return nil, err
 		}
 		if pid > 0 {
-			pids = append(pids, pid)
+			pids = append(pids, int(pid))
 		}
 	}
 	return pids, nil

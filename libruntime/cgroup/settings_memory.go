@@ -20,7 +20,7 @@ func (b *builder) memory(m *specs.LinuxMemory) {
 	} else {
 		b.memoryV1(m, lim, swap, low, tcp)
 	}
-	if m.Kernel != nil && *m.Kernel != 0 {
+	if m.Kernel != nil && *m.Kernel != 0 { //nolint:staticcheck // deprecated, and still in use
 		b.warn("/memory/kernel", "kernel memory is part of the memory limit on supported kernels")
 	}
 	if b.v2 && tcp != 0 {

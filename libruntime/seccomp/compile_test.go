@@ -177,7 +177,7 @@ func TestActions(t *testing.T) {
 		cfg = &specs.LinuxSeccomp{DefaultAction: c.action, DefaultErrnoRet: c.errno, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "mkdir")}}
 		p = compile(t, cfg)
 		expect(t, p, "default "+string(c.action), amd64(unix.SYS_CHDIR), c.want)
-		newer := uint32(retENOSYS)
+		newer := retENOSYS
 		if c.action == specs.ActTrace || c.action == specs.ActLog {
 			newer = c.want
 		}

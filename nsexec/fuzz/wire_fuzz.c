@@ -96,6 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1 + sizeof(struct wire_header) || size > 1 << 16)
 		return 0;
 	char *plan = malloc(size - 1); /* of the exact size, so that a byte too far is found */
+	if (!plan)
+		return 0;
 	memcpy(plan, data + 1, size - 1);
 	if (data[0] & 1)
 		mend(plan, size - 1);
