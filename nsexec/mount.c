@@ -147,6 +147,36 @@ static int keep_mode(struct preamble *p, int mount, int target)
 	return failed(p, err, "fchmod", "the new filesystem");
 }
 
+/*
+ * A tmpfs that starts as a copy of the directory it covers. Podman asks for that wherever it makes a tmpfs, most
+ * of all over directories with nothing in them; what is in others cannot be copied yet.
+ */
+static int copy_up(struct preamble *p, int target, const char *path)
+{
+	struct {
+		uint64_t ino, offset;
+		uint16_t size;
+		uint8_t type;
+		char name[];
+	} * entry;
+	_Alignas(8) char entries[1024];
+	long dir = sys_3(openat, target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n;
+	int empty = 1;
+
+	if (dir < 0)
+		return failed(p, dir, "openat", path);
+	while (empty && (n = sys_3(getdents64, dir, entries, sizeof entries)) != 0) {
+		if (n < 0)
+			break;
+		for (long at = 0; at < n; at += entry->size) {
+			entry = (void *)(entries + at);
+			empty = empty && (str_equal(entry->name, ".") || str_equal(entry->name, ".."));
+		}
+	}
+	sys_close((int)dir);
+	return empty ? failed(p, n, "getdents64", path) : failed(p, -EOPNOTSUPP, "copy up", path);
+}
+
 int attach(struct preamble *p, const struct wire_op *op)
 {
 	const char *path = string_of(p, op->ref[0]);
@@ -165,7 +195,7 @@ int attach(struct preamble *p, const struct wire_op *op)
 		return target;
 	int err = 0;
 	if (op->flags & WIRE_FLAG_COPY_UP)
-		err = failed(p, -EOPNOTSUPP, "copy up", path);
+		err = copy_up(p, target, path);
 	if (!err && op->flags & WIRE_FLAG_KEEP_MODE)
 		err = keep_mode(p, source, target);
 	if (!err)
