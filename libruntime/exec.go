@@ -204,13 +204,8 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 	if e.plan, err = plan.CompileExec(e.process, s, o); err != nil {
 		return err
 	}
-	hasMounts := func(ns specs.LinuxNamespace) bool { return ns.Type == specs.MountNamespace }
-	if !slices.ContainsFunc(s.Linux.Namespaces, hasMounts) {
-		root, err := openHost(e.container.process().rootPath(), unix.O_PATH|unix.O_DIRECTORY)
-		if err != nil {
-			return &fault.Error{Step: "open the container's root", Syscall: "open", Err: err}
-		}
-		files[plan.SlotRoot] = os.NewFile(uintptr(root), "root")
+	if err := e.openOfInit(s, files); err != nil {
+		return err
 	}
 	for _, op := range e.plan.Ops {
 		if op.Where() != plan.Host {
@@ -229,6 +224,37 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 		return err
 	}
 	joined.into(files)
+	return nil
+}
+
+// openOfInit opens what the plan needs and only /proc has of the container's init.
+func (e *execution) openOfInit(s *specs.Spec, files map[plan.Slot]*os.File) error {
+	p := e.container.process()
+	has := func(kind specs.LinuxNamespaceType) bool {
+		return slices.ContainsFunc(s.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == kind })
+	}
+	open := func(slot plan.Slot, what, path string, flags int) error {
+		fd, err := openHost(path, flags)
+		if err != nil {
+			return &fault.Error{Step: "open the container's " + what, Syscall: "open", Err: err}
+		}
+		files[slot] = os.NewFile(uintptr(fd), what)
+		return nil
+	}
+	if !has(specs.MountNamespace) {
+		if err := open(plan.SlotRoot, "root", p.rootPath(), unix.O_PATH|unix.O_DIRECTORY); err != nil {
+			return err
+		}
+	}
+	if has(specs.CgroupNamespace) {
+		if err := open(plan.SlotCgroupNamespace, "cgroup namespace", p.cgroupNamespacePath(), unix.O_RDONLY); err != nil {
+			return err
+		}
+	}
+	// Still the same process: then all of it was its own.
+	if alive, err := p.alive(); err != nil || !alive {
+		return notRunning(err)
+	}
 	return nil
 }
 

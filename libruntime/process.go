@@ -144,3 +144,6 @@ func parseStat(b []byte) (start uint64, state byte, err error) {
 // rootPath returns a path to the root directory of the process. It is only good for opening with O_PATH,
 // and not to be walked through: what lies below is the container's.
 func (p process) rootPath() string { return "/proc/" + strconv.Itoa(p.pid) + "/root" }
+
+// cgroupNamespacePath returns the path of the process's cgroup namespace.
+func (p process) cgroupNamespacePath() string { return "/proc/" + strconv.Itoa(p.pid) + "/ns/cgroup" }

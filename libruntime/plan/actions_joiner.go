@@ -32,8 +32,8 @@ type JoinNamespace struct {
 }
 
 // JoinContainer moves the preamble into several namespaces, those in Types, of the process whose pidfd
-// is in Slot, all at once. It is how exec enters a container. The cgroup namespace is joined alone, by the
-// clone, for the reason given at JoinNamespace.
+// is in Slot, all at once. It is how exec enters a container. The cgroup namespace is not among them, for the
+// reason given at JoinNamespace.
 type JoinContainer struct {
 	Slot  Slot
 	Types Namespace

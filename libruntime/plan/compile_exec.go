@@ -66,12 +66,7 @@ func (c *compiler) givenToJoiner() {
 	if c.o.CgroupDirectory {
 		c.given = append(c.given, SlotCgroup)
 	}
-	switch c.ns.joined {
-	case 0:
-	case CgroupNS:
-		// Only the init needs it.
-		c.give(SlotContainer)
-	default:
+	if c.ns.joined&^CgroupNS != 0 {
 		c.given = append(c.given, SlotContainer)
 	}
 }
@@ -82,7 +77,10 @@ func (c *compiler) enterContainer() {
 		c.add(SetAffinity{CPUs: a.Final}, c.field("/execCPUAffinity/final"))
 	}
 	if c.ns.has(CgroupNS) {
-		c.add(JoinContainer{SlotContainer, CgroupNS}, c.ns.origin(CgroupNS))
+		// By a descriptor of its own: from within the container's user namespace its init cannot be looked
+		// into (ptrace(2), "Ptrace access mode checking") while it is not dumpable, before start for one.
+		c.give(SlotCgroupNamespace)
+		c.add(JoinNamespace{SlotCgroupNamespace, CgroupNS}, c.ns.origin(CgroupNS))
 	}
 	if c.process.ApparmorProfile != "" || c.process.SelinuxLabel != "" {
 		// What is mounted on the container's /proc has parts masked by now.

@@ -139,8 +139,8 @@ func (c *compiler) namespaces() {
 	case c.ns.joined&CgroupNS != 0:
 		// After the clone: on a hierarchy with nsdelegate nobody can be put into a cgroup from inside a
 		// cgroup namespace which the source is not in (cgroup_procs_write_permission).
-		c.sent = append(c.sent, "ns/cgroup")
-		c.add(JoinNamespace{"ns/cgroup", CgroupNS}, c.ns.origin(CgroupNS))
+		c.sent = append(c.sent, SlotCgroupNamespace)
+		c.add(JoinNamespace{SlotCgroupNamespace, CgroupNS}, c.ns.origin(CgroupNS))
 	}
 	newTime := c.ns.made&TimeNS != 0
 	if newTime || len(l.Sysctl) > 0 || c.process.ApparmorProfile != "" || c.process.SelinuxLabel != "" {

@@ -39,8 +39,9 @@ type Options struct {
 }
 
 // ExecOptions is what the plan of a process in a running container depends on besides config.json. Fields
-// have the meaning of those in Options. The descriptors in SlotContainer, in SlotRoot for a container without
-// a mount namespace, and those of the cgroup are the caller's to provide.
+// have the meaning of those in Options. The descriptors in SlotContainer, in SlotCgroupNamespace for a container
+// with a cgroup namespace, in SlotRoot for one without a mount namespace, and those of the cgroup are the
+// caller's to provide.
 type ExecOptions struct {
 	ID              string
 	NoNewKeyring    bool

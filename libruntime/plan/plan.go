@@ -56,6 +56,8 @@ const (
 	SlotCgroup Slot = "cgroup"
 	// SlotContainer is a pidfd of the init of the container that a process is executed in.
 	SlotContainer Slot = "container"
+	// SlotCgroupNamespace is the cgroup namespace of that container, or one given by path.
+	SlotCgroupNamespace Slot = "ns/cgroup"
 	// SlotConsole is the container's side of its terminal.
 	SlotConsole Slot = "console"
 	// SlotConsoleMaster is the other side, which is handed to the caller.
