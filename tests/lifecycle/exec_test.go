@@ -158,20 +158,30 @@ func TestExecTerminal(t *testing.T) {
 	}
 }
 
-// exec in a container that waits for its start, and in one that is paused.
+// exec in a container that waits for its start, in one whose payload nobody may look into, and in one that is
+// paused.
 func TestExecStatus(t *testing.T) {
 	eachView(t, func(t *testing.T, e *harness.Env) {
-		c := e.Container()
-		c.Create().OK(e)
-		if out := c.Sh("echo executed"); out != "executed" {
-			t.Errorf("exec in a created container: %q", out)
+		for _, change := range []harness.Change{harness.All(), harness.UserNamespace} {
+			c := e.Container(change, harness.Args("/bin/secret", "pause"))
+			program := readFile(t, harness.Probe(t))
+			e.Must(os.WriteFile(c.Rootfs+"/bin/secret", []byte(program), 0o111)) // cannot be read: not dumpable
+			c.Spec.Process.User.UID = 1000
+			c.WriteSpec()
+			c.Create().OK(e)
+			if out := c.Sh("echo executed"); out != "executed" {
+				t.Errorf("exec in a created container: %q", out)
+			}
+			c.Start().OK(e)
+			if out := c.Sh("echo executed"); out != "executed" {
+				t.Errorf("exec in a container that is not dumpable: %q", out)
+			}
+			e.Bailey("pause", c.ID).OK(e)
+			c.Exec(nil, "true").Fails(e, "paused")
+			exec := e.Start(harness.Options{}, c.ExecArgs([]string{"--ignore-paused"}, "true")...)
+			e.Bailey("resume", c.ID).OK(e)
+			exec.Wait().OK(e)
 		}
-		c.Start().OK(e)
-		e.Bailey("pause", c.ID).OK(e)
-		c.Exec(nil, "true").Fails(e, "paused")
-		exec := e.Start(harness.Options{}, c.ExecArgs([]string{"--ignore-paused"}, "true")...)
-		e.Bailey("resume", c.ID).OK(e)
-		exec.Wait().OK(e)
 	})
 }
 
