@@ -239,7 +239,7 @@ func (c *creation) undo(init *nsexec.Init) {
 		poststop = c.spec.Hooks.Poststop
 	}
 	// A failing cleanup is only worth a warning: the error that led here is what the caller needs to see.
-	if err := c.rt.destroy(&container{c.dir, c.rec}, c.cgroup, poststop); err != nil {
+	if err := c.rt.destroy(&container{Container: c.dir, rec: c.rec, locked: true}, c.cgroup, poststop); err != nil {
 		c.rt.warn("cleaning up: " + err.Error())
 	}
 	c.dir.Close()

@@ -75,13 +75,13 @@ func (rt *Runtime) openToDelete(id string, force bool) (*container, error) {
 		}
 		return nil, err
 	}
-	c := &container{Container: dir}
+	c := &container{Container: dir, locked: true}
 	if !force {
 		err = dir.Lock()
 	} else if err = dir.LockWithin(0); errors.Is(err, store.ErrBusy) {
 		// A create or start that hangs, in a hook perhaps. Without the container's init it fails.
 		if rec, readErr := dir.Read(); readErr == nil {
-			hung := container{dir, rec}
+			hung := container{Container: dir, rec: rec}
 			if cg, cgErr := hung.cgroup(); cgErr == nil {
 				_ = hung.end(cg) // the lock will tell
 			}

@@ -9,10 +9,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/store"
 )
 
 func TestOpenNamespace(t *testing.T) {
@@ -198,5 +200,56 @@ func TestRelayUnmakesUntilThePayloadRuns(t *testing.T) {
 	r.settle()
 	if len(r.early) != 1 || r.early[0] != os.Signal(unix.SIGUSR1) {
 		t.Errorf("kept %v", r.early)
+	}
+}
+
+// A create that was killed leaves a record without a process. Who holds the lock must keep it when it looks.
+func TestStatusOfHalfCreated(t *testing.T) {
+	rt := &Runtime{Root: store.Root(t.TempDir())}
+	dir, err := rt.Root.Create("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &store.Record{Version: "1.3.0", ID: "web", Status: store.Creating, Bundle: "/b", Rootfs: "/b/r", Created: time.Now()}
+	if err := dir.Write(rec); err != nil {
+		t.Fatal(err)
+	}
+	status := func() store.Status {
+		t.Helper()
+		s, err := rt.State("web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Status
+	}
+	if s := status(); s != store.Creating {
+		t.Errorf("while it is being created: %s", s)
+	}
+	dir.Close()
+	if s := status(); s != store.Stopped {
+		t.Errorf("after its creator has ended: %s", s)
+	}
+	c, err := rt.lock("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := c.status(nil); err != nil || s != store.Stopped {
+		t.Errorf("under the lock: %s, %v", s, err)
+	}
+	other, err := rt.Root.Open("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := other.LockWithin(0); !errors.Is(err, store.ErrBusy) {
+		t.Errorf("the lock was lost: %v", err)
+	}
+	c.Close()
+	other.Close()
+	if err := rt.Delete("web", false); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	if _, err := rt.State("web"); !errors.Is(err, ErrNotExist) {
+		t.Errorf("after delete: %v", err)
 	}
 }

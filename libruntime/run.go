@@ -74,7 +74,7 @@ func (rt *Runtime) Run(ctx context.Context, opts *RunOptions) (status int, err e
 	if c.spec.Hooks != nil {
 		poststop = c.spec.Hooks.Poststop
 	}
-	if deleteErr := rt.destroy(&container{c.dir, c.rec}, c.cgroup, poststop); err == nil {
+	if deleteErr := rt.destroy(&container{Container: c.dir, rec: c.rec, locked: true}, c.cgroup, poststop); err == nil {
 		err = deleteErr
 	}
 	return status, err

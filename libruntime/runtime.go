@@ -68,6 +68,8 @@ func inUserNamespace() bool {
 type container struct {
 	*store.Container
 	rec *store.Record
+	// locked: this process holds the lock.
+	locked bool
 }
 
 // find opens a container for reading.
@@ -81,7 +83,7 @@ func (rt *Runtime) find(id string) (*container, error) {
 		dir.Close()
 		return nil, err
 	}
-	return &container{dir, rec}, nil
+	return &container{Container: dir, rec: rec}, nil
 }
 
 // lock opens a container to change it. The caller closes it, which unlocks it.
@@ -93,7 +95,7 @@ func (rt *Runtime) lock(id string) (*container, error) {
 	if err = dir.Lock(); err == nil {
 		var rec *store.Record
 		if rec, err = dir.Read(); err == nil {
-			return &container{dir, rec}, nil
+			return &container{Container: dir, rec: rec, locked: true}, nil
 		}
 	}
 	dir.Close()
@@ -117,7 +119,7 @@ func (c *container) status(cg *cgroup.Manager) (store.Status, error) {
 	}
 	if !alive {
 		// Creating without a process is either under way or was killed; the lock tells.
-		if c.rec.Status == store.Creating && c.Busy() {
+		if c.rec.Status == store.Creating && !c.locked && c.Busy() {
 			return store.Creating, nil
 		}
 		return store.Stopped, nil
