@@ -20,7 +20,7 @@ func (s *session) failed(m *message) error {
 	op := s.plan.Ops[m.index]
 	switch a := op.Action.(type) {
 	case plan.ResolveExecutable:
-		return execFailure(a.Name, errno)
+		return execFailure(a.Name, op.Origin, errno)
 	case plan.RunHook:
 		return hookFailure(a.Point, a.Path, op.Origin, object, errno)
 	case plan.Attach:
@@ -38,7 +38,7 @@ func startFailure(m *message) error {
 	errno, call, object := m.failure()
 	switch call {
 	case "execve":
-		return execFailure(object, errno)
+		return execFailure(object, "/process/args/0", errno)
 	case "hook":
 		return hookFailure("startContainer", "", "/hooks/startContainer", object, errno)
 	case "seccomp":
@@ -53,8 +53,8 @@ func startFailure(m *message) error {
 }
 
 // execFailure uses the words that engines look for.
-func execFailure(name string, errno syscall.Errno) error {
-	e := &fault.Error{Origin: "/process/args/0", Err: errno}
+func execFailure(name, origin string, errno syscall.Errno) error {
+	e := &fault.Error{Origin: origin, Err: errno}
 	switch {
 	case errno == unix.ENOENT && !strings.Contains(name, "/"):
 		e.Step = fmt.Sprintf("exec: %q: executable file not found in $PATH", name)
