@@ -136,6 +136,9 @@ func (c *creation) record() error {
 	if err := c.checkTerminal(); err != nil {
 		return err
 	}
+	if err := checkInherited(c.opts.ListenFDs, c.opts.PreserveFDs); err != nil {
+		return err
+	}
 	c.rt.warn(spec.Warnings(c.spec.Process)...)
 	rootless := c.rt.rootless()
 	var err error
@@ -143,6 +146,9 @@ func (c *creation) record() error {
 		Rootless: rootless, Disabled: c.rt.CgroupsDisabled, Systemd: c.rt.CgroupsSystemd,
 		Owner: cgroupOwner(c.spec),
 	})
+	if err == nil {
+		err = c.cgroup.CheckUnused()
+	}
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 // linux.resources and the device rules, so that no process is ever in them without limits.
 //
 // An existing cgroup is used only when it is empty and not frozen ([ErrNotEmpty], [ErrFrozen]). When
-// Create fails it removes what it made and nothing else.
+// Create fails it removes what it made and nothing else, and the manager lets go of the cgroups: what is in
+// them is somebody else's, not to be killed by a cleanup.
 func (m *Manager) Create() (err error) {
 	if m.opts.Disabled {
 		return nil
@@ -36,6 +37,7 @@ func (m *Manager) Create() (err error) {
 				// A parent that someone else uses by now is not empty and stays.
 				_ = unix.Rmdir(made[i])
 			}
+			m.hs = nil
 		}
 	}()
 	keep := m.hs[:0:0]
@@ -126,6 +128,24 @@ func makeDirs(mount, p string) (made []string, err error) {
 		return made, nil
 	}
 	return made, err
+}
+
+// CheckUnused fails if Create would refuse an existing cgroup. It is to be asked before the cgroups are put on
+// record as the container's: whoever finds the record of a create that was killed kills what is in them.
+func (m *Manager) CheckUnused() error {
+	for i := range m.hs {
+		h := &m.hs[i]
+		d, err := openDir(h.path)
+		if err != nil {
+			continue // not there, or Create will say why it cannot be used
+		}
+		err = checkUnused(d, h)
+		d.close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkUnused refuses an existing cgroup that has processes in it or is frozen: a new container would
