@@ -109,6 +109,9 @@ func (e *execution) prepare(id string) (map[plan.Slot]*os.File, error) {
 	if err := e.choose(s); err != nil {
 		return nil, err
 	}
+	if err := checkInherited(0, e.opts.PreserveFDs); err != nil {
+		return nil, err
+	}
 	files := make(map[plan.Slot]*os.File)
 	if err := e.open(s, cg, files); err != nil {
 		for _, f := range files {

@@ -42,6 +42,21 @@ func TestPreserveFDs(t *testing.T) {
 	}
 }
 
+// Descriptors that the caller has not got cannot be passed on; their numbers may be the runtime's own.
+func TestPreserveWhatIsNotThere(t *testing.T) {
+	e := newEnv(t)
+	files := leaks(t, e, 2)
+	c := e.Container()
+	o := harness.Options{ExtraFiles: files}
+	e.Run(o, "run", "--bundle", c.Bundle, "--preserve-fds", "3", c.ID).Fails(e, "descriptor 5", "--preserve-fds")
+	e.Run(o, "create", "--bundle", c.Bundle, "--preserve-fds", "20", c.ID).Fails(e, "descriptor 5", "--preserve-fds")
+	e.CheckNothingLeft()
+	c.RunDetached().OK(e)
+	e.Run(o, "exec", "--preserve-fds", "3", c.ID, "true").Fails(e, "descriptor 5", "--preserve-fds")
+	e.Run(o, "exec", "--preserve-fds", "2", c.ID, "true").OK(e)
+	c.Delete("--force").OK(e)
+}
+
 func checkDescriptors(t *testing.T, e *harness.Env, r *harness.Result, extra int) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(r.OK(e)), "\n")
