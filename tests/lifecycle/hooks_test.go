@@ -17,7 +17,7 @@ var hookNames = []string{"prestart", "createRuntime", "createContainer", "startC
 
 func hookList(h *specs.Hooks, name string) *[]specs.Hook {
 	return map[string]*[]specs.Hook{
-		"prestart":      &h.Prestart, //nolint:staticcheck // deprecated, and still in use
+		"prestart":      &h.Prestart,
 		"createRuntime": &h.CreateRuntime, "createContainer": &h.CreateContainer, "startContainer": &h.StartContainer,
 		"poststart": &h.Poststart, "poststop": &h.Poststop,
 	}[name]

@@ -98,7 +98,7 @@ func (e *Env) ownProcesses() []processInfo {
 		if stat == nil || stat.State == "Z" || stat.State == "X" {
 			continue
 		}
-		why := ""
+		var why string
 		dir := "/proc/" + strconv.Itoa(pid)
 		if e.sessions[stat.Session] {
 			why = "session"

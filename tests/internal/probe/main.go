@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const usage = `usage: probe syscall NUMBER [ARGUMENT...]   makes a system call, prints its result or errno
+const usage = `probe syscall NUMBER [ARGUMENT...]   makes a system call, prints its result or errno
        probe fds                            lists its own descriptors
        probe open FLAGS PATH                opens a file ("r", "w", "rw"), prints "ok" or the errno
        probe pause                          waits for ever
@@ -19,7 +19,7 @@ const usage = `usage: probe syscall NUMBER [ARGUMENT...]   makes a system call, 
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(errors.New(usage))
+		usageError()
 	}
 	command, args := os.Args[1], os.Args[2:]
 	switch command {
@@ -34,8 +34,13 @@ func main() {
 			unix.Pause()
 		}
 	default:
-		fail(errors.New(usage))
+		usageError()
 	}
+}
+
+func usageError() {
+	fmt.Fprint(os.Stderr, "usage: "+usage)
+	os.Exit(2)
 }
 
 func fail(err error) {
