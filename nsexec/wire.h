@@ -19,7 +19,7 @@
 #define WIRE_VERSION   1u
 #define WIRE_MAX_SIZE  (64u << 20) /* bytes of a whole plan */
 #define WIRE_MAX_OPS   8192u
-#define WIRE_MAX_SLOTS 1024u /* descriptors that a plan can name */
+#define WIRE_MAX_SLOTS 4096u /* descriptors that a plan can name */
 #define WIRE_NO_SLOT   (-1)
 
 /* A piece of the arena. A string's length counts its NUL. An absent piece is {0, 0}. */

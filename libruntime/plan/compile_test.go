@@ -75,6 +75,9 @@ func TestCompileRefuses(t *testing.T) {
 		"a filter nobody compiled": {func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{} }, nil, "/linux/seccomp", errMissing},
 		"a filter nobody may load": {func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{} },
 			func(o *Options) { o.Held, o.SeccompProgram = 0, make([]byte, 8) }, "/linux/seccomp", errNotPermitted},
+		"no descriptor to wait with": {func(s *specs.Spec) {
+			s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 3, Hard: 3}}
+		}, nil, "/process/rlimits/0", errInvalid},
 		"denied groups": {func(s *specs.Spec) { s.Process.User.AdditionalGids = []uint32{1} },
 			func(o *Options) { o.SetgroupsDenied = true }, "/process/user/additionalGids", errNotPermitted},
 	} {

@@ -136,7 +136,7 @@ func (g generator) process(s *specs.Spec) *specs.Process {
 	p.ApparmorProfile = pick(g, "", "", "docker-default")
 	p.SelinuxLabel = pick(g, "", "", "system_u:system_r:container_t:s0")
 	for _, name := range some(g, rlimitNames[:]) {
-		p.Rlimits = append(p.Rlimits, specs.POSIXRlimit{Type: name, Soft: 1, Hard: 2})
+		p.Rlimits = append(p.Rlimits, specs.POSIXRlimit{Type: name, Soft: 4, Hard: 5})
 	}
 	if g.one(5) {
 		p.Scheduler = &specs.Scheduler{Policy: specs.SchedRR, Priority: 5}

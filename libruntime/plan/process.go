@@ -2,6 +2,7 @@ package plan
 
 import (
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 
 // defaultUmask is that of runc and crun where config.json has none.
 const defaultUmask = 0o022
+
+// minDescriptors is the RLIMIT_NOFILE with which a container can still be started after its creation.
+const minDescriptors = 4
 
 // beforeStart adds everything about the process that is done at create, up to the proof of it.
 func (c *compiler) beforeStart() error {
@@ -37,6 +41,15 @@ func (c *compiler) beforeStart() error {
 	c.scheduling()
 	// Late, so that a small limit hits the payload and not the making of the container; by the host, whose
 	// CAP_SYS_RESOURCE may raise hard limits.
+	for i, l := range p.Rlimits {
+		// It has the standard streams, its listener, and takes one connection.
+		if !c.o.Attached && l.Type == "RLIMIT_NOFILE" && l.Soft < minDescriptors {
+			return &fault.Error{Step: "set RLIMIT_NOFILE to " + strconv.FormatUint(l.Soft, 10),
+				Origin: at(c.field("/rlimits"), i), Err: errInvalid,
+				Cause:  "a container that waits for start needs a descriptor to hear of it",
+				Remedy: "allow at least " + strconv.Itoa(minDescriptors)}
+		}
+	}
 	if len(p.Rlimits) > 0 {
 		c.add(SetRlimits{rlimits(p.Rlimits)}, c.field("/rlimits"))
 	}
