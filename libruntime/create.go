@@ -146,9 +146,6 @@ func (c *creation) record() error {
 		Rootless: rootless, Disabled: c.rt.CgroupsDisabled, Systemd: c.rt.CgroupsSystemd,
 		Owner: cgroupOwner(c.spec),
 	})
-	if err == nil {
-		err = c.cgroup.CheckUnused()
-	}
 	if err != nil {
 		return err
 	}
@@ -162,7 +159,10 @@ func (c *creation) record() error {
 	if c.dir, err = c.rt.Root.Create(c.opts.ID); err != nil {
 		return err
 	}
-	if err = c.dir.Write(c.rec); err == nil {
+	if err = c.cgroup.CheckUnused(); err == nil {
+		err = c.dir.Write(c.rec)
+	}
+	if err == nil {
 		err = c.dir.WriteConfig(c.data)
 	}
 	if err != nil {

@@ -126,6 +126,8 @@ func TestCgroupOfAnotherContainer(t *testing.T) {
 				r.Fails(e, "/linux/cgroupsPath", "not empty")
 			}
 			second.Delete("--force").OK(e)
+			// With its ID, too, which is what is wrong then.
+			first.Create().Fails(e, "container with given ID already exists")
 			if !harness.Alive(pid) {
 				t.Error("the other container was killed")
 			}
