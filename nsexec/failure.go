@@ -22,7 +22,7 @@ func (s *session) failed(m *message) error {
 	case plan.ResolveExecutable:
 		return execFailure(a.Name, op.Origin, errno)
 	case plan.RunHook:
-		return hookFailure(a.Point, a.Path, op.Origin, object, errno)
+		return hookFailure(a.Point, op.Origin, strings.TrimPrefix(call, "hook "), object, errno)
 	case plan.Attach:
 		if call == "copy up" {
 			return &fault.Error{Step: op.String(), Origin: op.Origin, Err: errno,
@@ -40,7 +40,9 @@ func startFailure(m *message) error {
 	case "execve":
 		return execFailure(object, "/process/args/0", errno)
 	case "hook":
-		return hookFailure("startContainer", "", "/hooks/startContainer", object, errno)
+		return hookFailure("startContainer", "/hooks/startContainer", call, object, errno)
+	case "hook execve":
+		return hookFailure("startContainer", "/hooks/startContainer", "execve", object, errno)
 	case "seccomp":
 		return &fault.Error{Step: "load the system-call filter", Origin: "/linux/seccomp", Syscall: call, Err: errno}
 	case "capset":
@@ -73,13 +75,15 @@ func execFailure(name, origin string, errno syscall.Errno) error {
 	return e
 }
 
-func hookFailure(point, path, origin, said string, errno syscall.Errno) error {
-	e := &fault.Error{Step: strings.TrimSpace("run " + point + " hook " + path), Origin: origin, Object: said, Err: errno}
-	switch errno {
-	case unix.EPROTO:
-		e.Err = fmt.Errorf("it failed")
-	case unix.ETIMEDOUT:
-		e.Err = fmt.Errorf("it did not end within its timeout")
+// hookFailure is about a hook that ran in the container's namespaces. object begins with its path.
+func hookFailure(point, origin, call, object string, errno syscall.Errno) error {
+	e := &fault.Error{Step: "run " + point + " hook", Origin: origin, Object: object}
+	switch {
+	case call == "hook" && errno == unix.EPROTO: // it ran, and object says how it ended
+	case call == "hook" && errno == unix.ETIMEDOUT:
+		e.Err = errors.New("it did not end within its timeout")
+	default:
+		e.Syscall, e.Err = call, errno
 	}
 	return e
 }

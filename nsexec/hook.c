@@ -14,6 +14,8 @@
 #include <signal.h>
 #include <time.h>
 
+static const char not_executed[] = "cannot be executed";
+
 static __attribute__((noreturn)) void become_hook(struct preamble *p, const struct wire_op *op, int err_pipe)
 {
 	int state = slot_of(p, op->slot[0]);
@@ -30,9 +32,40 @@ static __attribute__((noreturn)) void become_hook(struct preamble *p, const stru
 	sys_3(close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
 	long err = sys_3(execve, string_of(p, op->ref[0]), list_of(p, op->ref[1]), list_of(p, op->ref[2]));
 	/* The status carries the errno of a failed exec; hooks that exit with it are told apart by the text. */
-	static const char text[] = "cannot be executed";
-	sys_3(write, 2, text, sizeof text - 1);
+	sys_3(write, 2, not_executed, sizeof not_executed - 1);
 	sys_exit((int)-err);
+}
+
+static size_t append(char *to, size_t n, size_t room, const char *s)
+{
+	while (*s && n < room - 1)
+		to[n++] = *s++;
+	to[n] = '\0';
+	return n;
+}
+
+/* How the hook has ended and what it has said, after its path, which `bailey start` does not know. */
+static int hook_failed(struct preamble *p, const char *path, int status, const char *said)
+{
+	char why[512], number[4] = {0};
+	int signal = status & 0177, code = signal ? signal : status >> 8 & 0377;
+	size_t n = 0, digits = 0;
+
+	if (!signal && str_equal(said, not_executed))
+		return failed(p, -code, "hook execve", path);
+	if (code > 99)
+		number[digits++] = (char)('0' + code / 100);
+	if (code > 9)
+		number[digits++] = (char)('0' + code / 10 % 10);
+	number[digits] = (char)('0' + code % 10);
+	n = append(why, n, sizeof why, path);
+	n = append(why, n, sizeof why, signal ? ": killed by signal " : ": exit status ");
+	n = append(why, n, sizeof why, number);
+	if (*said) {
+		n = append(why, n, sizeof why, ": ");
+		append(why, n, sizeof why, said);
+	}
+	return failed(p, -EPROTO, "hook", why);
 }
 
 static int64_t now_ms(void)
@@ -118,7 +151,5 @@ int run_hook(struct preamble *p, const struct wire_op *op)
 	while (len && (text[len - 1] == '\n' || text[len - 1] == '\0'))
 		len--;
 	text[len] = '\0';
-	/* EPROTO stands for "it ran and failed"; Go words it with the status. */
-	failed(p, -EPROTO, "hook", text);
-	return -EPROTO;
+	return hook_failed(p, path, status, text);
 }
