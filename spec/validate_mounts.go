@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -88,6 +89,10 @@ func validateLinuxRest(s *specs.Spec) error {
 		for i, p := range list.paths {
 			if err := absolute(p, func() string { return at("linux", list.field, i) }); err != nil {
 				return err
+			}
+			// What covers the root is not what the process, which is in the root already, gets to see.
+			if path.Clean(p) == "/" {
+				return bad(at("linux", list.field, i), "the root itself cannot be covered; root.readonly makes it read-only")
 			}
 		}
 	}
