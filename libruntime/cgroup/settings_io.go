@@ -106,6 +106,11 @@ func (b *builder) unified(files map[string]string) {
 		case !ok || controller == "" || strings.ContainsAny(name, "/\x00"):
 			b.fail(at, name, "a name is CONTROLLER.PARAMETER, without a slash")
 			return
+		case controller == "cgroup" && !strings.HasPrefix(name, "cgroup.max."):
+			// Others move processes in, kill, freeze or delegate, and are the runtime's: a process that
+			// config.json moves in would be killed with the container.
+			b.fail(at, name, "of the files cgroup.*, only those that begin with cgroup.max. are limits")
+			return
 		}
 		for line := range strings.Lines(files[name]) {
 			b.add(setting{controller: controller, file: name, value: line, origin: at})
