@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
+	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime"
 )
 
@@ -32,7 +35,7 @@ func bundleFlags() []cli.Flag {
 		&cli.StringFlag{Name: "config", Aliases: []string{"f"}, Usage: "configuration file", DefaultText: "config.json of the bundle"},
 		&cli.BoolFlag{Name: "no-pivot", Usage: "enter the root without pivot_root, for a root on a ramdisk"},
 		&cli.BoolFlag{Name: "no-new-keyring", Usage: "keep the caller's session keyring"},
-		&cli.UintFlag{Name: "preserve-fds", Usage: "pass on `N` more descriptors than the standard streams and $LISTEN_FDS"},
+		&cli.UintFlag{Name: "preserve-fds", Usage: "pass on `N` more descriptors than the standard streams and $LISTEN_FDS", Action: inherited},
 	}
 }
 
@@ -70,4 +73,19 @@ func listenFDs() uint32 {
 		return 0
 	}
 	return uint32(n)
+}
+
+// inherited refuses to pass on n descriptors of which one is not the caller's: its number would be used for a
+// descriptor of ours.
+func inherited(_ *cli.Context, n uint) error {
+	first := 3 + uint(listenFDs())
+	for i := range n {
+		// What we have opened ourselves is marked; what came through our own exec cannot be.
+		flags, err := unix.FcntlInt(uintptr(first+i), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			return &fault.Error{Step: "pass on descriptor " + strconv.FormatUint(uint64(first+i), 10), Origin: "--preserve-fds",
+				Err: unix.EBADF, Remedy: fmt.Sprintf("open it, or give a number less than %d", i+1)}
+		}
+	}
+	return nil
 }

@@ -34,7 +34,7 @@ func execCommand(r *reporter) *cli.Command {
 			&cli.StringFlag{Name: "apparmor", Usage: "AppArmor profile"},
 			&cli.BoolFlag{Name: "no-new-privs", Usage: "it cannot gain privileges by executing other programs"},
 			&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "add a capability"},
-			&cli.UintFlag{Name: "preserve-fds", Usage: "pass on `N` more descriptors than the standard streams"},
+			&cli.UintFlag{Name: "preserve-fds", Usage: "pass on `N` more descriptors than the standard streams", Action: inherited},
 			&cli.StringSliceFlag{Name: "cgroup", Usage: "sub-cgroup `PATH` to run in; CONTROLLER:PATH for one hierarchy"},
 			&cli.BoolFlag{Name: "ignore-paused", Usage: "allow it in a paused container, where it waits"},
 			&cli.BoolFlag{Name: "no-subreaper", Hidden: true},

@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
@@ -53,6 +57,7 @@ func (r *reporter) configure(ctx *cli.Context) error {
 
 // warn reports what was asked for and not done without being an error.
 func (r *reporter) warn(message string) {
+	message = oneLine(message)
 	if r.path == "" {
 		if r.level >= logrus.WarnLevel {
 			fmt.Fprint(r.stderr, "bailey: warning: "+message+"\n")
@@ -70,7 +75,7 @@ func (r *reporter) failed(err error) {
 	cause, remedy := fault.Explain(err)
 	if r.path != "" {
 		if l := r.logger(); l != nil {
-			entry := err.Error()
+			entry := oneLine(err.Error())
 			if cause != "" {
 				entry += "; cause: " + cause
 			}
@@ -80,7 +85,7 @@ func (r *reporter) failed(err error) {
 			l.Error(entry)
 		}
 	}
-	text := "bailey: " + err.Error() + "\n"
+	text := "bailey: " + oneLine(err.Error()) + "\n"
 	if cause != "" {
 		text += "  cause: " + indent(cause) + "\n"
 	}
@@ -88,6 +93,25 @@ func (r *reporter) failed(err error) {
 		text += "  try:   " + indent(remedy) + "\n"
 	}
 	fmt.Fprint(r.stderr, text)
+}
+
+// oneLine returns s with escapes in place of its control characters: what a hook has written, or a file of an
+// image is named, must neither look like another error nor drive the reader's terminal.
+func oneLine(s string) string {
+	control := func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }
+	if strings.IndexFunc(s, control) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range s {
+		if !control(c) {
+			b.WriteRune(c)
+			continue
+		}
+		q := strconv.QuoteRuneToASCII(c)
+		b.WriteString(q[1 : len(q)-1])
+	}
+	return b.String()
 }
 
 // indent keeps further lines of a text below its first.
@@ -98,8 +122,8 @@ func (r *reporter) logger() *logrus.Logger {
 	if r.log != nil {
 		return r.log
 	}
-	//nolint:forbidigo // the caller names it
-	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	//nolint:forbidigo // the caller names it; O_NONBLOCK: it may be a FIFO that nobody reads
+	f, err := os.OpenFile(r.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0o644)
 	if err != nil {
 		fmt.Fprint(r.stderr, "bailey: warning: open the log: "+err.Error()+"\n")
 		r.path = ""
