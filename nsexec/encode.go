@@ -31,8 +31,6 @@ type encoder struct {
 	slots map[plan.Slot]int16
 	// preserve is how many descriptors above the standard streams stay open.
 	preserve uint32
-	// filtered: the system-call filter is loaded by now.
-	filtered bool
 }
 
 // encode turns a plan into wire form. It fails only for plans that are larger than the format allows.

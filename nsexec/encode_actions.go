@@ -231,7 +231,6 @@ func (e *encoder) processAction(a plan.Action) error {
 	case plan.SetCapabilities:
 		e.code(C.WIRE_OP_SET_CAPABILITIES)
 		e.num(a.Effective, a.Permitted, a.Inheritable, a.Ambient)
-		e.flag(e.filtered, C.WIRE_FLAG_CAPSET_ONLY)
 	case plan.SetNoNewPrivileges:
 		e.code(C.WIRE_OP_SET_NO_NEW_PRIVS)
 	case plan.ChangeDirectory:
@@ -266,7 +265,6 @@ func (e *encoder) processAction(a plan.Action) error {
 		e.num(uint64(a.Preserve))
 	case plan.LoadSeccomp:
 		e.code(C.WIRE_OP_LOAD_SECCOMP)
-		e.filtered = true
 		e.num(a.Flags)
 		e.blob(0, a.Program)
 	case plan.Exec:

@@ -45,11 +45,6 @@ func startFailure(m *message) error {
 		return hookFailure("startContainer", "/hooks/startContainer", "execve", object, errno)
 	case "seccomp":
 		return &fault.Error{Step: "load the system-call filter", Origin: "/linux/seccomp", Syscall: call, Err: errno}
-	case "capset":
-		return &fault.Error{Step: "set the capabilities under the system-call filter", Syscall: call, Err: errno,
-			Origin: "/process/capabilities",
-			Cause:  "the filter refuses capset(2), which is needed after it where process.noNewPrivileges is false",
-			Remedy: "set process.noNewPrivileges to true, or allow capset in linux.seccomp"}
 	}
 	return &fault.Error{Step: "start the payload", Syscall: call, Object: object, Err: errno}
 }

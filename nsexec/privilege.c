@@ -73,8 +73,6 @@ int set_capabilities(struct preamble *p, const struct wire_op *op)
 	long err = sys_2(capset, &h, d);
 	if (err < 0)
 		return failed(p, err, "capset", 0);
-	if (op->flags & WIRE_FLAG_CAPSET_ONLY)
-		return 0;
 	uint64_t ambient = op->num[3], has = read_set(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET);
 	if (has == ambient)
 		return 0;

@@ -65,7 +65,6 @@ struct wire_verify {
 #define WIRE_FLAG_NO_SYMLINKS 1u /* ATTACH */
 #define WIRE_FLAG_COPY_UP     2u /* ATTACH */
 #define WIRE_FLAG_KEEP_MODE   4u /* ATTACH */
-#define WIRE_FLAG_CAPSET_ONLY 1u /* SET_CAPABILITIES: the ambient set stays; for under the filter */
 #define WIRE_FLAG_CREATE      1u /* CHANGE_DIRECTORY */
 #define WIRE_FLAG_KEEP_GROUPS 1u /* SET_IDS */
 
@@ -124,8 +123,7 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(SET_PERSONALITY, set_personality, "----", "---", 0)                                                          \
 	X(SET_UMASK, set_umask, "----", "---", 0)                                                                      \
 	X(SET_IDS, set_ids, "----", "B--", WIRE_FLAG_KEEP_GROUPS) /* num: uid, gid; ref: uint32_t groups */            \
-	X(SET_CAPABILITIES, set_capabilities, "----", "---",                                                           \
-	  WIRE_FLAG_CAPSET_ONLY) /* num: effective, permitted, inheritable, ambient */                                 \
+	X(SET_CAPABILITIES, set_capabilities, "----", "---", 0) /* num: effective, permitted, inheritable, ambient */  \
 	X(SET_NO_NEW_PRIVS, set_no_new_privs, "----", "---", 0)                                                        \
 	X(CHANGE_DIRECTORY, change_directory, "?---", "s--", WIRE_FLAG_CREATE) /* slot: root, to create in */          \
 	X(RESOLVE_EXECUTABLE, resolve_executable, "----", "sl-", 0)                                                    \

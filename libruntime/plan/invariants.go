@@ -376,10 +376,13 @@ func (c *checker) privileges() {
 			c.fail(i, "ambient beyond permitted and inheritable")
 		}
 	}
-	last := c.ops[caps[len(caps)-1]].Action.(SetCapabilities)
-	if last.Permitted&^keep != 0 {
-		c.failPlan("the payload would start with capabilities beyond the bounding set: %s",
-			capabilityWords(last.Permitted&^keep))
+	// What loads the filter without no_new_privs. The exec ends it, as everything beyond the bounding set; but
+	// what is not needed up to there is not kept either.
+	if len(find[LoadSeccomp](c.ops)) > 0 && len(find[SetNoNewPrivileges](c.ops)) == 0 {
+		keep |= capSysAdmin
+	}
+	if last := c.ops[caps[len(caps)-1]].Action.(SetCapabilities); last.Permitted&^keep != 0 {
+		c.failPlan("capabilities beyond the bounding set are kept: %s", capabilityWords(last.Permitted&^keep))
 	}
 }
 
@@ -446,12 +449,12 @@ func (c *checker) end() {
 	case closing != filter[0]-1:
 		c.fail(closing, "must come directly before LoadSeccomp")
 	default:
-		c.underFilter(filter[0], exec)
+		c.filter(filter[0], exec)
 	}
 }
 
-// underFilter checks the operations between LoadSeccomp and Exec.
-func (c *checker) underFilter(filter, exec int) {
+// filter checks that the filter can be loaded, and that nothing but Exec comes after it.
+func (c *checker) filter(filter, exec int) {
 	var before Verify
 	if v := find[Verify](c.ops); len(v) == 1 {
 		before = c.ops[v[0]].Action.(Verify)
@@ -459,17 +462,7 @@ func (c *checker) underFilter(filter, exec int) {
 	if !before.NoNewPrivileges && before.Effective&capSysAdmin == 0 {
 		c.fail(filter, "takes no_new_privs or CAP_SYS_ADMIN")
 	}
-	if exec-filter > 2 {
-		c.fail(filter, "%d operations under the filter before Exec, at most 1 is allowed", exec-filter-1)
-	}
-	for i := filter + 1; i < exec; i++ {
-		a, ok := c.ops[i].Action.(SetCapabilities)
-		switch {
-		case !ok:
-			c.fail(i, "only SetCapabilities may come between LoadSeccomp and Exec")
-		case a.Permitted&^before.Permitted|a.Effective&^before.Effective != 0 ||
-			a.Inheritable != before.Inheritable || a.Ambient != before.Ambient:
-			c.fail(i, "capabilities can only be taken away here")
-		}
+	if exec != filter+1 {
+		c.fail(filter, "%d operations under the filter before Exec", exec-filter-1)
 	}
 }

@@ -84,15 +84,13 @@ func (c *compiler) beforeStart() error {
 }
 
 // payload adds what is left after start. The filter is the last thing before the payload: it is made for the
-// payload's system calls, not for ours, so that only those two run under it that have to, the exec and the
-// capset that gives up the right to load the filter.
+// payload's system calls, not for ours, so that nothing runs under it but the exec. That also ends the
+// CAP_SYS_ADMIN that loading the filter took: what is in neither the bounding nor the ambient set no execve(2)
+// takes along.
 func (c *compiler) payload() {
 	c.add(CloseDescriptors{c.o.PreserveFDs}, "")
 	if len(c.o.SeccompProgram) > 0 {
 		c.add(LoadSeccomp{Program: c.o.SeccompProgram, Flags: c.o.SeccompFlags}, "/linux/seccomp")
-		if c.keepsSysAdmin() && c.caps != c.caps.withSysAdmin() {
-			c.add(c.caps.action(), c.field("/capabilities"))
-		}
 	}
 	// Valid by now: beforeStart has asked, too.
 	candidates, _ := c.candidates()

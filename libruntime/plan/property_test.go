@@ -300,15 +300,6 @@ var mutations = []mutation{
 		return changed(func(a SetCapabilities) Action { a.Ambient = more(a.Ambient); return a })(ops) &&
 			changed(func(v Verify) Action { v.Ambient = more(v.Ambient); return v })(ops)
 	}},
-	{"CAP_SYS_ADMIN kept", func(ops *[]Op) bool {
-		i := indexOf[LoadSeccomp](*ops)
-		keep := (*ops)[indexOf[DropBounding](*ops)].Action.(DropBounding).Keep
-		if i < 0 || !is[SetCapabilities]((*ops)[i+1]) || keep&capSysAdmin != 0 {
-			return false
-		}
-		*ops = slices.Delete(*ops, i+1, i+2)
-		return true
-	}},
 	{"cgroup namespace by the clone", changed(func(a Clone) Action { a.Namespaces |= CgroupNS; return a })},
 }
 
