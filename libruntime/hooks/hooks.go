@@ -72,7 +72,9 @@ func RunOne(ctx context.Context, point string, i int, hook *specs.Hook, dir stri
 	err = nsexec.WithSignals(func() (err error) {
 		proc, err = os.StartProcess(hook.Path, args, &os.ProcAttr{
 			Dir: dir, Env: env, Files: []*os.File{input, output, output},
-			Sys: &syscall.SysProcAttr{Setpgid: true},
+			// With bailey killed nobody is left to end it. It is the thread's end that the kernel goes by;
+			// Go ends none that nobody has locked.
+			Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 		})
 		return err
 	})
