@@ -164,12 +164,32 @@ func TestTerminalByHand(t *testing.T) {
 	e.Eventually("the shell answers", func() bool { return strings.Contains(pty.Text(), "got words") })
 	enter("\x03")
 	r := run.Wait()
-	if r.Code != 5 || !strings.Contains(pty.Text(), "interrupted") {
-		t.Errorf("%s\nterminal: %q", r, pty.Text())
+	if r.Code != 5 {
+		t.Error(r)
 	}
+	e.Eventually("its last words arrive", func() bool { return strings.Contains(pty.Text(), "interrupted") })
 	// The caller's terminal is as before: it echoes and has signals.
 	termios, err := unix.IoctlGetTermios(int(pty.Slave.Fd()), unix.TCGETS)
 	if err != nil || termios.Lflag&unix.ECHO == 0 || termios.Lflag&unix.ISIG == 0 {
 		t.Errorf("the terminal was left raw: %+v, %v", termios, err)
+	}
+}
+
+// All that the payload has printed has arrived when run ends, and exec too, however much it was.
+func TestTerminalOutputIsWhole(t *testing.T) {
+	e := newEnv(t)
+	const script = "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; echo end"
+	c := e.Container(harness.Terminal, harness.Sh(script))
+	d := e.Container()
+	d.RunDetached().OK(e)
+	for _, args := range [][]string{{"run", "--bundle", c.Bundle, c.ID}, d.ExecArgs([]string{"-t"}, "sh", "-c", script)} {
+		for range 5 {
+			pty := e.NewPTY()
+			e.Run(harness.Options{TTY: pty.Slave}, args...).OK(e)
+			e.Eventually("the end arrives", func() bool { return strings.HasSuffix(pty.Text(), "end\r\n") })
+			if n := strings.Count(pty.Text(), "line "); n != 2000 {
+				t.Errorf("%s: %d of 2000 lines have arrived", args[0], n)
+			}
+		}
 	}
 }
