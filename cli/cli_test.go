@@ -168,14 +168,14 @@ func TestCreateOptions(t *testing.T) {
 	t.Setenv("LISTEN_FDS", "3") // of another process
 	err := parse(t, runCommand, func(ctx *cli.Context) error {
 		o := createOptions(ctx)
-		if o.ID != "web" || o.Bundle != "/b" || o.PIDFile != "/p" || o.ConsoleSocket != "/s" || !o.NoPivot || o.PreserveFDs != 0 || o.ListenFDs != 0 {
+		if o.ID != "web" || o.Bundle != "/b" || o.PIDFile != "/p" || o.ConsoleSocket != "/s" || !o.NoPivot || o.PreserveFDs != 2 || o.ListenFDs != 0 {
 			t.Errorf("%+v", o)
 		}
 		if !ctx.Bool("no-subreaper") || !ctx.Bool("detach") {
 			t.Error("a single dash was not understood")
 		}
 		return nil
-	}, "--bundle", "/b", "-pid-file=/p", "--console-socket", "/s", "--no-pivot", "--preserve-fds", "0", "-no-subreaper", "-d", "web")
+	}, "--bundle", "/b", "-pid-file=/p", "--console-socket", "/s", "--no-pivot", "--preserve-fds", "2", "-no-subreaper", "-d", "web")
 	if err != nil {
 		t.Error(err)
 	}

@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"fmt"
+	"math"
 	"os"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
-	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime"
 )
 
@@ -75,17 +73,10 @@ func listenFDs() uint32 {
 	return uint32(n)
 }
 
-// inherited refuses to pass on n descriptors of which one is not the caller's: its number would be used for a
-// descriptor of ours.
+// inherited refuses a number of descriptors that would be another one in the 32 bits that it is kept in.
 func inherited(_ *cli.Context, n uint) error {
-	first := 3 + uint(listenFDs())
-	for i := range n {
-		// What we have opened ourselves is marked; what came through our own exec cannot be.
-		flags, err := unix.FcntlInt(uintptr(first+i), unix.F_GETFD, 0)
-		if err != nil || flags&unix.FD_CLOEXEC != 0 {
-			return &fault.Error{Step: "pass on descriptor " + strconv.FormatUint(uint64(first+i), 10), Origin: "--preserve-fds",
-				Err: unix.EBADF, Remedy: fmt.Sprintf("open it, or give a number less than %d", i+1)}
-		}
+	if n > math.MaxUint32 {
+		return badValue("preserve-fds", strconv.FormatUint(uint64(n), 10), "a number of descriptors")
 	}
 	return nil
 }

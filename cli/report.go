@@ -30,6 +30,7 @@ type reporter struct {
 // configure takes the choices about the log from the global flags.
 func (r *reporter) configure(ctx *cli.Context) error {
 	r.path = ctx.String("log")
+	r.level = logrus.ErrorLevel // for the error below
 	switch v := ctx.String("log-format"); v {
 	case "text":
 	case "json":

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
@@ -99,7 +100,8 @@ func readResources(file string) ([]byte, error) {
 	f := os.Stdin
 	if file != "-" {
 		var err error
-		if f, err = os.Open(file); err != nil {
+		// O_NONBLOCK: a FIFO that nobody writes to is empty, instead of kept waiting for.
+		if f, err = os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0); err != nil {
 			return nil, fault.Wrap(err, "read the resources", "--resources")
 		}
 		defer f.Close()
