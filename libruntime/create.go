@@ -133,6 +133,10 @@ func (c *creation) make(ctx context.Context) (init *nsexec.Init, err error) {
 
 // record makes the container's directory and puts on record what is going to be made.
 func (c *creation) record() error {
+	// Before anything is named after it.
+	if err := store.CheckID(c.opts.ID); err != nil {
+		return err
+	}
 	if err := c.checkTerminal(); err != nil {
 		return err
 	}
