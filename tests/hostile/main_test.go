@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +14,13 @@ import (
 	"github.com/bailey-oci/bailey/tests/internal/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+func TestMain(m *testing.M) {
+	// They spend most of their time waiting: for the kernel to remove namespaces, and for hooks that hang.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	harness.Main(m)
+}
 
 // place is an Env with a directory that no container may touch.
 type place struct {
