@@ -123,7 +123,7 @@ func (p *place) untouched() {
 	}
 }
 
-// unchanged returns a function that fails the test if the names, types, modes or sizes below dir are not any
+// unchanged returns a function that fails the test if the names, types and modes of what is below dir are not any
 // more what they are now.
 func (p *place) unchanged(dir string) func() {
 	p.T.Helper()
