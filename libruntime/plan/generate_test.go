@@ -191,7 +191,7 @@ func (g generator) hooks(s *specs.Spec) {
 		timeout := 1 + g.IntN(10)
 		return some(g, []specs.Hook{{Path: "/hooks/" + name}, {Path: "/hooks/" + name, Args: []string{name, "-x"}, Timeout: &timeout}})
 	}
-	s.Hooks = &specs.Hooks{Prestart: list("prestart"), CreateRuntime: list("createRuntime"), //nolint:staticcheck // in use
+	s.Hooks = &specs.Hooks{Prestart: list("prestart"), CreateRuntime: list("createRuntime"),
 		CreateContainer: list("createContainer"), StartContainer: list("startContainer"), Poststart: list("poststart")}
 }
 
