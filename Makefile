@@ -77,6 +77,7 @@ fmt: $(LINT) ## lay out all Go and C
 	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
 demo: build ## a tour
+	@scripts/install-deps demo
 	scripts/demo.sh
 
 bench: build ## measure against runc, crun and the kernel's floor (root); BENCH='-n 50 -only run'
