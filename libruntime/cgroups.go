@@ -7,24 +7,26 @@ import (
 	"github.com/bailey-oci/bailey/libruntime/plan"
 )
 
-// cgroupFiles are the open files by which a process joins the container's cgroups, or why there are none.
+// cgroupFiles are the open files by which a process joins the container's cgroups.
 type cgroupFiles struct {
 	directory *os.File   // of the v2 hierarchy, nil without one
 	tasks     []*os.File // of the v1 hierarchies
-	err       error
 }
 
-// makeCgroup makes the container's cgroups, limits set, and opens them. It uses nothing else of the
-// creation, so that it may run beside the rest.
-func (c *creation) makeCgroup() (f cgroupFiles) {
-	if f.err = c.cgroup.Create(); f.err == nil {
-		f.directory, f.tasks, f.err = c.cgroup.JoinFiles()
+// makeCgroup makes the container's cgroups, limits set, and opens them.
+func (c *creation) makeCgroup() (*cgroupFiles, error) {
+	if err := c.cgroup.Create(); err != nil {
+		return nil, err
 	}
-	return f
+	directory, tasks, err := c.cgroup.JoinFiles()
+	if err != nil {
+		return nil, err
+	}
+	return &cgroupFiles{directory, tasks}, nil
 }
 
 // into adds the files to those that the preamble is sent.
-func (f cgroupFiles) into(files map[plan.Slot]*os.File) {
+func (f *cgroupFiles) into(files map[plan.Slot]*os.File) {
 	if f.directory != nil {
 		files[plan.SlotCgroup] = f.directory
 	}
@@ -33,7 +35,11 @@ func (f cgroupFiles) into(files map[plan.Slot]*os.File) {
 	}
 }
 
-func (f cgroupFiles) close() {
+// close closes what was made and is not needed; f may be nil.
+func (f *cgroupFiles) close() {
+	if f == nil {
+		return
+	}
 	if f.directory != nil {
 		f.directory.Close()
 	}

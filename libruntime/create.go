@@ -80,8 +80,8 @@ type creation struct {
 	dir    *store.Container
 	rec    *store.Record
 	cgroup *cgroup.Manager
-	// made is where the result of cgroupFiles, which runs beside the rest, comes in.
-	made chan cgroupFiles
+	// early are the cgroup's files where they had to be made before the plan.
+	early *cgroupFiles
 	// late are the host's actions that need the cgroup.
 	late []plan.Op
 	// console is the terminal's master, where bailey itself serves it.
@@ -113,6 +113,7 @@ func (c *creation) make(ctx context.Context) (init *nsexec.Init, err error) {
 	descriptors, err := c.prepare()
 	if err != nil {
 		preamble.Discard()
+		c.early.close()
 		c.undo(nil)
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (c *creation) make(ctx context.Context) (init *nsexec.Init, err error) {
 	init, err = preamble.Run(c.plan, &nsexec.Server{
 		Descriptors: descriptors, Late: c.lateActions, Cloned: c.cloned, Asked: c.asked,
 	})
-	c.awaitCgroup()
+	c.early.close()
 	if err == nil && c.watch() {
 		return init, nil
 	}
@@ -166,9 +167,6 @@ func (c *creation) record() error {
 	if err = c.cgroup.CheckUnused(); err == nil {
 		err = c.dir.Write(c.rec)
 	}
-	if err == nil {
-		err = c.dir.WriteConfig(c.data)
-	}
 	if err != nil {
 		_ = c.dir.Remove() // what it was made for has failed, and is what the caller has to know
 		c.dir.Close()
@@ -178,17 +176,14 @@ func (c *creation) record() error {
 
 // prepare makes the plan and does the part of it that comes before the preamble.
 func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
-	c.made = make(chan cgroupFiles, 1)
 	if c.rec.Rootless {
 		// What a rootless manager cannot make it leaves out, and the plan depends on that.
-		files := c.makeCgroup()
-		c.made <- files
-		if files.err != nil {
-			return nil, files.err
+		files, err := c.makeCgroup()
+		if err != nil {
+			return nil, err
 		}
+		c.early = files
 		c.rec.CgroupPaths = c.cgroup.Paths()
-	} else {
-		go func() { c.made <- c.makeCgroup() }()
 	}
 	setHome(c.spec.Process, func() []byte { return passwdOfBundle(c.bundle) })
 	c.listenEnv()
@@ -201,14 +196,10 @@ func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
 		}
 		c.plan, err = plan.Compile(c.spec, o)
 	}
-	var files map[plan.Slot]*os.File
-	if err == nil {
-		files, err = c.hostActions()
-	}
 	if err != nil {
-		c.awaitCgroup()
+		return nil, err
 	}
-	return files, err
+	return c.hostActions()
 }
 
 // cloned puts the container's init on record.

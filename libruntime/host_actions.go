@@ -14,8 +14,7 @@ import (
 )
 
 // hostActions does what the plan wants done in the caller's namespaces before the preamble is given the
-// plan, and returns the descriptors by slot. The cgroup is being made meanwhile; what needs it is left to
-// lateActions.
+// plan, and returns the descriptors by slot. What needs the cgroup is left to lateActions.
 func (c *creation) hostActions() (files map[plan.Slot]*os.File, err error) {
 	files = make(map[plan.Slot]*os.File)
 	for _, op := range c.plan.Ops {
@@ -47,31 +46,30 @@ func (c *creation) hostActions() (files map[plan.Slot]*os.File, err error) {
 	return files, nil
 }
 
-// lateActions waits for the cgroup and does what needs it. It is called at most once.
+// lateActions makes the cgroup and does what needs it, while the kernel is busy with the namespaces. It is
+// called at most once.
 func (c *creation) lateActions() (map[plan.Slot]*os.File, error) {
-	made := <-c.made
-	c.made = nil
-	c.rt.warn(c.cgroup.Warnings()...)
-	if made.err != nil {
-		return nil, made.err
-	}
-	files := make(map[plan.Slot]*os.File)
-	made.into(files)
-	for _, op := range c.late {
-		if err := openInto(files, op); err != nil {
-			closeAll(files)
+	made := c.early
+	if c.early = nil; made == nil {
+		var err error
+		if made, err = c.makeCgroup(); err != nil {
 			return nil, err
 		}
 	}
-	return files, nil
-}
-
-// awaitCgroup waits for the cgroup that nobody needs any more, so that it can be removed.
-func (c *creation) awaitCgroup() {
-	if c.made != nil {
-		(<-c.made).close()
-		c.made = nil
+	c.rt.warn(c.cgroup.Warnings()...)
+	files := make(map[plan.Slot]*os.File)
+	made.into(files)
+	err := c.dir.WriteConfig(c.data)
+	for _, op := range c.late {
+		if err == nil {
+			err = openInto(files, op)
+		}
 	}
+	if err != nil {
+		closeAll(files)
+		return nil, err
+	}
+	return files, nil
 }
 
 // openInto does one action and adds the descriptor that it opens, if it opens one.

@@ -18,8 +18,9 @@ type Server struct {
 	// Descriptors are the files that Host actions opened, by slot. Run sends them to the preamble and
 	// closes them, whatever happens.
 	Descriptors map[plan.Slot]*os.File
-	// Late, if not nil, is called once, when a slot is needed that is not in Descriptors, and returns more of
-	// them. What takes long can so be made while the container's namespaces are.
+	// Late, if not nil, is called once and returns more descriptors: when the preamble has its plan, so that
+	// what takes long is made while the kernel makes the namespaces, or before, if the plan's first part needs
+	// them.
 	Late func() (map[plan.Slot]*os.File, error)
 	// Cloned is called once with the process ID of the container's init, as seen by the caller, before
 	// the init does anything that outlives it. An error ends it.
@@ -59,6 +60,9 @@ func (p *Preamble) Run(pl *plan.Plan, srv *Server) (*Init, error) {
 		}
 	}()
 	err := s.begin()
+	if err == nil {
+		err = s.late()
+	}
 	if err == nil {
 		err = s.serve()
 	}
@@ -116,13 +120,22 @@ func (s *session) sendSlots(slots []plan.Slot) error {
 
 // descriptor returns the file for a slot, or nil.
 func (s *session) descriptor(slot plan.Slot) (*os.File, error) {
-	if f := s.server.Descriptors[slot]; f != nil || s.server.Late == nil {
+	if f := s.server.Descriptors[slot]; f != nil {
 		return f, nil
+	}
+	err := s.late()
+	return s.server.Descriptors[slot], err
+}
+
+// late calls Server.Late if that has not been done.
+func (s *session) late() error {
+	if s.server.Late == nil {
+		return nil
 	}
 	files, err := s.server.Late()
 	s.server.Late = nil
 	maps.Copy(s.server.Descriptors, files)
-	return s.server.Descriptors[slot], err
+	return err
 }
 
 // serve answers until the init has reported ready.
