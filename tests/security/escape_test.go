@@ -75,9 +75,11 @@ func TestBinaryOfThePayload(t *testing.T) {
 		"CAP_SYS_PTRACE"))
 	e.Must(os.WriteFile(c.Rootfs+"/self", []byte("#!/proc/self/exe\n"), 0o755))
 	c.RunDetached().OK(e)
-	// It waits for somebody to read its log.
-	c.Exec(nil, "mkfifo", "/fifo").OK(e)
-	victim := e.Start(harness.Options{}, c.ExecArgs(nil, "/proc/self/exe", "--log", "/fifo", "delete", "x")...)
+	// It waits for a lock that somebody else holds.
+	c.Exec(nil, "mkdir", "-p", "-m", "700", "/root/x").OK(e)
+	holder := e.Start(harness.Options{}, c.ExecArgs(nil, "probe", "lock", "/root/x")...)
+	e.Eventually("the lock is held", func() bool { return strings.Contains(holder.Stdout(), "locked") })
+	victim := e.Start(harness.Options{}, c.ExecArgs(nil, "/proc/self/exe", "--root", "/root", "delete", "x")...)
 	out := c.Sh(`
 		until [ "$p" ]; do
 			for d in /proc/[0-9]*; do
@@ -106,6 +108,7 @@ func TestBinaryOfThePayload(t *testing.T) {
 		t.Error("the binary was changed")
 	}
 	c.Delete("--force").OK(e)
+	holder.Wait()
 	e.CheckNothingLeft()
 }
 

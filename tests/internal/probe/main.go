@@ -14,6 +14,7 @@ import (
 const usage = `probe syscall NUMBER [ARGUMENT...]   makes a system call, prints its result or errno
        probe fds                            lists its own descriptors
        probe open FLAGS PATH                opens a file ("r", "w", "rw"), prints "ok" or the errno
+       probe lock PATH                      locks a file or directory (flock), says so, waits for ever
        probe pause                          waits for ever
 `
 
@@ -29,6 +30,8 @@ func main() {
 		listDescriptors()
 	case "open":
 		open(args[0], args[1])
+	case "lock":
+		lock(args[0])
 	case "pause":
 		for {
 			unix.Pause()
@@ -46,6 +49,20 @@ func usageError() {
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, "probe:", err)
 	os.Exit(2)
+}
+
+func lock(path string) {
+	fd, err := unix.Open(path, unix.O_RDONLY, 0)
+	if err == nil {
+		err = unix.Flock(fd, unix.LOCK_EX)
+	}
+	if err != nil {
+		fail(err)
+	}
+	fmt.Println("locked")
+	for {
+		unix.Pause()
+	}
 }
 
 func makeSyscall(args []string) {
