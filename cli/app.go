@@ -21,6 +21,7 @@ import (
 var commands = map[string]func(*reporter) *cli.Command{
 	"create":   createCommand,
 	"delete":   deleteCommand,
+	"events":   eventsCommand,
 	"exec":     execCommand,
 	"features": featuresCommand,
 	"kill":     killCommand,

@@ -116,11 +116,7 @@ func (m *Manager) noController(s setting) error {
 		}
 	}
 	slices.Sort(have)
-	layout := "cgroup v1 layout"
-	if m.mode == V2 {
-		layout = "cgroup v2 hierarchy"
-	}
-	f.Object = "the " + s.controller + " controller is not available in this " + layout +
+	f.Object = "the " + s.controller + " controller is not available in this " + m.layout() +
 		" (controllers: " + strings.Join(have, ", ") + ")"
 	f.Remedy = "leave the limit out, or enable the " + s.controller + " controller"
 	switch {
@@ -132,6 +128,14 @@ func (m *Manager) noController(s setting) error {
 		f.Cause = "no hierarchy with the controller is mounted"
 	}
 	return f
+}
+
+// layout names the layout for error messages.
+func (m *Manager) layout() string {
+	if m.mode == V2 {
+		return "cgroup v2 hierarchy"
+	}
+	return "cgroup v1 layout"
 }
 
 // controllersOf returns the controllers that are available in a v2 cgroup.

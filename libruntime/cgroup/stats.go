@@ -1,18 +1,10 @@
 package cgroup
 
-import (
-	"math"
-	"os"
-	"strconv"
-	"strings"
-	"time"
+import "github.com/bailey-oci/bailey/internal/fault"
 
-	"github.com/bailey-oci/bailey/internal/fault"
-	"golang.org/x/sys/unix"
-)
-
-// Stats are a container's resource figures. The JSON form is that of `runc events --stats`, which
-// containerd, Docker and cAdvisor read; the same figures have the same names on v1 and v2.
+// Stats are a container's resource figures. The JSON form is that of `runc events`, as its package types
+// declares it and its readers decode it; the same figures have the same names on v1 and v2. RDMA and Misc
+// are our own.
 type Stats struct {
 	CPU     CPUStats               `json:"cpu"`
 	CPUSet  CPUSetStats            `json:"cpuset"`
@@ -20,6 +12,8 @@ type Stats struct {
 	Pids    PidsStats              `json:"pids"`
 	BlkIO   BlkIOStats             `json:"blkio"`
 	Hugetlb map[string]HugetlbStat `json:"hugetlb"`
+	RDMA    map[string]RDMAStat    `json:"rdma,omitempty"`
+	Misc    map[string]MiscStat    `json:"misc,omitempty"`
 }
 
 // CPUStats are times in nanoseconds.
@@ -29,12 +23,14 @@ type CPUStats struct {
 	PSI        *PSI       `json:"psi,omitempty"`
 }
 
-// CPUUsage is CPU time used, in nanoseconds.
+// CPUUsage is CPU time used, in nanoseconds. That of each CPU is told on v1 only.
 type CPUUsage struct {
-	Total  uint64   `json:"total,omitempty"`
-	PerCPU []uint64 `json:"percpu,omitempty"` // v1 only
-	Kernel uint64   `json:"kernel"`
-	User   uint64   `json:"user"`
+	Total        uint64   `json:"total,omitempty"`
+	PerCPU       []uint64 `json:"percpu,omitempty"`
+	PerCPUKernel []uint64 `json:"percpu_kernel,omitempty"`
+	PerCPUUser   []uint64 `json:"percpu_user,omitempty"`
+	Kernel       uint64   `json:"kernel"`
+	User         uint64   `json:"user"`
 }
 
 // Throttling says how often the CPU quota was used up.
@@ -44,10 +40,20 @@ type Throttling struct {
 	ThrottledTime    uint64 `json:"throttledTime,omitempty"` // nanoseconds
 }
 
-// CPUSetStats are the CPUs and memory nodes in force.
+// CPUSetStats are the CPUs and memory nodes in force, and v1's flags, which stay zero on v2 (cpuset(7)).
 type CPUSetStats struct {
-	CPUs []uint16 `json:"cpus,omitempty"`
-	Mems []uint16 `json:"mems,omitempty"`
+	CPUs             []uint16 `json:"cpus,omitempty"`
+	CPUExclusive     uint64   `json:"cpu_exclusive"`
+	Mems             []uint16 `json:"mems,omitempty"`
+	MemHardwall      uint64   `json:"mem_hardwall"`
+	MemExclusive     uint64   `json:"mem_exclusive"`
+	MemoryMigrate    uint64   `json:"memory_migrate"`
+	MemorySpreadPage uint64   `json:"memory_spread_page"`
+	MemorySpreadSlab uint64   `json:"memory_spread_slab"`
+	MemoryPressure   uint64   `json:"memory_pressure"`
+	SchedLoadBalance uint64   `json:"sched_load_balance"`
+	// SchedRelaxDomainLevel can be -1, which is the default.
+	SchedRelaxDomainLevel int64 `json:"sched_relax_domain_level"`
 }
 
 // MemoryStats are bytes.
@@ -75,10 +81,17 @@ type PidsStats struct {
 	Limit   uint64 `json:"limit,omitempty"`
 }
 
-// BlkIOStats are bytes and operations by device.
+// BlkIOStats are bytes and operations by device. Only the BFQ scheduler on v1 can tell more than the first
+// two, and only where the kernel was built to debug it (CONFIG_BFQ_CGROUP_DEBUG).
 type BlkIOStats struct {
 	ServiceBytes []BlkIOEntry `json:"ioServiceBytesRecursive,omitempty"`
 	Serviced     []BlkIOEntry `json:"ioServicedRecursive,omitempty"`
+	Queued       []BlkIOEntry `json:"ioQueueRecursive,omitempty"`
+	ServiceTime  []BlkIOEntry `json:"ioServiceTimeRecursive,omitempty"`
+	WaitTime     []BlkIOEntry `json:"ioWaitTimeRecursive,omitempty"`
+	Merged       []BlkIOEntry `json:"ioMergedRecursive,omitempty"`
+	Time         []BlkIOEntry `json:"ioTimeRecursive,omitempty"`
+	Sectors      []BlkIOEntry `json:"sectorsRecursive,omitempty"`
 	PSI          *PSI         `json:"psi,omitempty"`
 }
 
@@ -95,6 +108,22 @@ type HugetlbStat struct {
 	Usage   uint64 `json:"usage,omitempty"`
 	Max     uint64 `json:"max,omitempty"`
 	Failcnt uint64 `json:"failcnt"`
+}
+
+// RDMAStat is what is in use of one device of the RDMA controller; a limit of nil stands for none.
+type RDMAStat struct {
+	Handles      uint64  `json:"hcaHandles"`
+	HandlesLimit *uint64 `json:"hcaHandlesLimit,omitempty"`
+	Objects      uint64  `json:"hcaObjects"`
+	ObjectsLimit *uint64 `json:"hcaObjectsLimit,omitempty"`
+}
+
+// MiscStat is one resource of the misc controller; a limit of nil stands for none, and Failcnt counts how
+// often it was hit.
+type MiscStat struct {
+	Usage   uint64  `json:"usage"`
+	Limit   *uint64 `json:"limit,omitempty"`
+	Failcnt uint64  `json:"failcnt"`
 }
 
 // PSI is pressure stall information.
@@ -116,18 +145,18 @@ func (m *Manager) Stats() (*Stats, error) {
 	s := &Stats{Memory: MemoryStats{Raw: map[string]uint64{}}, Hugetlb: map[string]HugetlbStat{}}
 	for i := range m.hs {
 		h := &m.hs[i]
-		if h.v2() && m.mode != V2 {
-			continue // the tree beside the v1 controllers
-		}
 		d, err := openDir(h.path)
 		if err != nil {
 			return nil, &fault.Error{Step: "read the container's statistics", Object: h.path, Syscall: "openat2", Err: err}
 		}
 		r := &reader{dir: d}
-		if h.v2() {
-			r.v2(s)
-		} else {
+		switch {
+		case !h.v2():
 			r.v1(s, h)
+		case m.mode == V2:
+			r.v2(s)
+		default:
+			r.beside(s)
 		}
 		d.close()
 		if r.err != nil {
@@ -136,167 +165,3 @@ func (m *Manager) Stats() (*Stats, error) {
 	}
 	return s, nil
 }
-
-// OOMKills returns how many processes of the container the kernel killed for lack of memory.
-func (m *Manager) OOMKills() (uint64, error) {
-	h := m.hierarchy("memory")
-	if h == nil {
-		return 0, nil
-	}
-	file := "memory.oom_control"
-	if h.v2() {
-		file = "memory.events"
-	}
-	d, err := openDir(h.path)
-	if err != nil {
-		return 0, &fault.Error{Step: "read the number of OOM kills", Object: h.path, Syscall: "openat2", Err: err}
-	}
-	defer d.close()
-	r := &reader{dir: d}
-	n := r.keyed(file)["oom_kill"]
-	if r.err != nil {
-		return 0, &fault.Error{Step: "read the number of OOM kills", Object: h.path + "/" + file, Err: r.err}
-	}
-	return n, nil
-}
-
-// OOMEvents returns a descriptor that becomes readable (v1) or gives POLLPRI (v2) when the container
-// runs out of memory. On v1 it is an eventfd, each read of which returns the number of events since
-// the last, and which also becomes readable when the cgroup is removed; on v2 it is memory.events,
-// which is to be read again from its start. The caller closes it.
-func (m *Manager) OOMEvents() (*os.File, error) {
-	fail := func(object string, err error) (*os.File, error) {
-		return nil, &fault.Error{Step: "watch for OOM", Object: object, Err: err}
-	}
-	h := m.hierarchy("memory")
-	if h == nil {
-		return nil, m.noController(setting{controller: "memory"})
-	}
-	d, err := openDir(h.path)
-	if err != nil {
-		return fail(h.path, err)
-	}
-	defer d.close()
-	if h.v2() {
-		fd, err := d.open("memory.events", unix.O_RDONLY)
-		if err != nil {
-			return fail(h.path+"/memory.events", err)
-		}
-		return os.NewFile(uintptr(fd), h.path+"/memory.events"), nil
-	}
-	control, err := d.open("memory.oom_control", unix.O_RDONLY)
-	if err != nil {
-		return fail(h.path+"/memory.oom_control", err)
-	}
-	defer unix.Close(control)
-	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return fail("eventfd", err)
-	}
-	if _, err := d.write("cgroup.event_control", strconv.Itoa(event)+" "+strconv.Itoa(control)); err != nil {
-		unix.Close(event)
-		return fail(h.path+"/cgroup.event_control", err)
-	}
-	return os.NewFile(uintptr(event), "oom events"), nil
-}
-
-// reader reads control files of one cgroup; missing ones are zero, other errors are kept.
-type reader struct {
-	dir  dir
-	file string
-	err  error
-}
-
-func (r *reader) text(file string) string {
-	if r.err != nil {
-		return ""
-	}
-	text, err := r.dir.read(file)
-	// EOPNOTSUPP: PSI is switched off, or the file has nothing to say in this kernel.
-	if err != nil && !gone(err) && err != unix.EOPNOTSUPP {
-		r.file, r.err = file, err
-	}
-	return text
-}
-
-// num reads a single number; "max" and negative numbers, which stand for no limit, are math.MaxUint64.
-func (r *reader) num(file string) uint64 {
-	text := strings.TrimSpace(r.text(file))
-	if text == "" {
-		return 0
-	}
-	return r.parse(file, text)
-}
-
-func (r *reader) parse(file, text string) uint64 {
-	if text == "max" || strings.HasPrefix(text, "-") {
-		return math.MaxUint64
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil && r.err == nil {
-		r.file, r.err = file, err
-	}
-	return n
-}
-
-// keyed reads lines of a name and a number.
-func (r *reader) keyed(file string) map[string]uint64 {
-	m := make(map[string]uint64)
-	for line := range strings.Lines(r.text(file)) {
-		if f := strings.Fields(line); len(f) == 2 {
-			m[f[0]] = r.parse(file, f[1])
-		}
-	}
-	return m
-}
-
-// list reads a list of numbers and ranges ("0-3,8").
-func (r *reader) list(file string) []uint16 {
-	var all []uint16
-	for part := range strings.SplitSeq(strings.TrimSpace(r.text(file)), ",") {
-		if part == "" {
-			continue
-		}
-		first, last, isRange := strings.Cut(part, "-")
-		if !isRange {
-			last = first
-		}
-		for n, end := r.parse(file, first), r.parse(file, last); n <= end && n <= math.MaxUint16; n++ {
-			all = append(all, uint16(n))
-		}
-	}
-	return all
-}
-
-// psi reads a pressure file, or returns nil where the kernel has none.
-func (r *reader) psi(file string) *PSI {
-	text := r.text(file)
-	if text == "" {
-		return nil
-	}
-	p := &PSI{}
-	for line := range strings.Lines(text) {
-		kind, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		data := &p.Some
-		if kind == "full" {
-			data = &p.Full
-		}
-		for _, f := range strings.Fields(rest) {
-			name, value, _ := strings.Cut(f, "=")
-			avg, _ := strconv.ParseFloat(value, 64)
-			switch name {
-			case "avg10":
-				data.Avg10 = avg
-			case "avg60":
-				data.Avg60 = avg
-			case "avg300":
-				data.Avg300 = avg
-			case "total":
-				data.Total = r.parse(file, value)
-			}
-		}
-	}
-	return p
-}
-
-const nsPerUsec = uint64(time.Microsecond)

@@ -1,12 +1,11 @@
 package cgroup
 
 import (
-	"math"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // 512 KiB are less than a Go program needs, and must be settable before one is there to need them.
@@ -74,45 +73,39 @@ func TestUpdateRefusesWhatIsInUse(t *testing.T) {
 	p.do(t, "echo alive")
 }
 
-func TestStats(t *testing.T) {
-	m := create(t, typicalSpec(t), Options{})
-	p := spawn(t, m)
-	p.do(t, "for i in $(seq 20000); do :; done; echo")
-	s, err := m.Stats()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if have(t, "memory") && (s.Memory.Usage.Limit != 64<<20 || s.Memory.Usage.Usage == 0 || len(s.Memory.Raw) == 0) {
-		t.Errorf("memory: %+v", s.Memory)
-	}
-	if have(t, "pids") && s.Pids.Limit != 100 || s.Pids.Current != 1 {
-		t.Errorf("pids: %+v", s.Pids)
-	}
-	if s.CPU.Usage.Total == 0 || s.CPU.Usage.Total > math.MaxInt64 {
-		t.Errorf("cpu: %+v", s.CPU)
-	}
-	if n, err := m.OOMKills(); n != 0 || err != nil {
-		t.Errorf("OOMKills = %d, %v", n, err)
-	}
-}
-
 func TestOOM(t *testing.T) {
 	need(t, "memory")
 	m := create(t, testSpec(t, &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(16 << 20))}}), Options{})
-	f, err := m.OOMEvents()
+	w, err := m.WatchOOM()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer w.Close()
 	p := spawn(t, m)
+	if happened, err := w.Happened(); happened || err != nil {
+		t.Errorf("before: %v, %v", happened, err)
+	}
 	p.do(t, `(x=$(head -c 100000000 /dev/zero | tr '\0' x)) 2>/dev/null; echo`)
 	if n, err := m.OOMKills(); n == 0 || err != nil {
 		t.Errorf("OOMKills = %d, %v", n, err)
 	}
-	if m.Mode() != V2 {
-		buf := make([]byte, 8)
-		if n, err := f.Read(buf); n != 8 || err != nil || strings.Trim(string(buf), "\x00") == "" {
-			t.Errorf("the event: %d, %v, %v", n, err, buf)
-		}
+	if n, err := unix.Poll([]unix.PollFd{w.PollFd()}, 10_000); n != 1 || err != nil {
+		t.Errorf("poll: %d, %v", n, err)
+	}
+	if happened, err := w.Happened(); !happened || err != nil {
+		t.Errorf("after: %v, %v", happened, err)
+	}
+	if happened, err := w.Happened(); happened || err != nil {
+		t.Errorf("a second time: %v, %v", happened, err)
+	}
+	// The removal of the cgroup is no lack of memory.
+	_ = p.Process.Kill()
+	_ = p.Wait()
+	if err := m.Destroy(); err != nil {
+		t.Fatal(err)
+	}
+	unix.Poll([]unix.PollFd{w.PollFd()}, 100)
+	if happened, err := w.Happened(); happened || (err != nil) != (m.Mode() == V2) {
+		t.Errorf("after the end: %v, %v", happened, err)
 	}
 }

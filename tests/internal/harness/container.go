@@ -218,7 +218,12 @@ func (e *Env) PIDFile(path string) int {
 }
 
 // LogErrors returns the messages of the log's entries of level error.
-func (e *Env) LogErrors() []string {
+func (e *Env) LogErrors() []string { e.T.Helper(); return e.logged("error") }
+
+// LogWarnings returns the messages of the log's warnings.
+func (e *Env) LogWarnings() []string { e.T.Helper(); return e.logged("warning") }
+
+func (e *Env) logged(level string) []string {
 	e.T.Helper()
 	b, err := os.ReadFile(e.Log)
 	if err != nil {
@@ -233,7 +238,7 @@ func (e *Env) LogErrors() []string {
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
 			e.T.Errorf("log line %q: %v", line, err)
 		}
-		if entry.Level == "error" {
+		if entry.Level == level {
 			messages = append(messages, entry.Msg)
 		}
 	}
