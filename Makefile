@@ -10,8 +10,11 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 FUZZTIME ?= 600
 BENCH    ?=
 
-BUILD := -trimpath -buildvcs=false -tags netgo,osusergo,urfave_cli_no_docs \
-	-ldflags '-s -w -linkmode external -extldflags -static -X main.version=$(VERSION)'
+ARCH  := $(shell $(GO) env GOARCH)
+# The binary has no C library in it: the preamble is a program of its own, and so is what needs libseccomp.
+BUILD := -trimpath -buildvcs=false -tags urfave_cli_no_docs -ldflags '-s -w -E baileyentry -X main.version=$(VERSION)'
+STATIC := -trimpath -buildvcs=false -tags netgo,osusergo -ldflags '-s -w -linkmode external -extldflags -static'
+COMPILER := libruntime/seccomp/compiler
 
 ARM64_SYSROOT := $(CURDIR)/build/sysroot-arm64
 ARM64_LIB     := $(ARM64_SYSROOT)/usr/lib/aarch64-linux-gnu
@@ -22,7 +25,7 @@ ARM64_ENV     := CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
 LINT := build/tools/golangci-lint
 
 .DEFAULT_GOAL := build
-.PHONY: help deps build build-arm64 test unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz install clean
+.PHONY: help deps embedded build build-arm64 test unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,14 +33,26 @@ help: ## this list
 deps: ## install missing Debian packages (root)
 	@scripts/install-deps build test
 
-build: ## bin/bailey, static
+# What the binary embeds: the preamble, and the program with libseccomp with its version and checksum.
+# $(1): GOARCH; $(2): the environment of the second.
+define embed
+	$(MAKE) -s -C nsexec/preamble ARCH=$(1) $(3)
+	$(2) $(GO) build $(STATIC) -o $(COMPILER)_$(1) ./cmd/bailey-seccomp
+	echo "$$($(2) pkg-config --modversion libseccomp) $$(sha256sum <$(COMPILER)_$(1) | cut -c -64)" >$(COMPILER)_$(1).version
+endef
+
+embedded: ## what the binary and its tests embed
 	@scripts/install-deps build
-	CGO_ENABLED=1 $(GO) build $(BUILD) -o bin/bailey .
+	$(call embed,$(ARCH),CGO_ENABLED=1)
+
+build: embedded ## bin/bailey, static
+	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/bailey .
 
 build-arm64: ## bin/bailey-arm64, cross-compiled
 	@scripts/install-deps build arm64
 	@scripts/arm64-sysroot $(ARM64_SYSROOT)
-	$(ARM64_ENV) $(GO) build $(BUILD) -o bin/bailey-arm64 .
+	$(call embed,arm64,$(ARM64_ENV),CC=aarch64-linux-gnu-gcc)
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) build $(BUILD) -o bin/bailey-arm64 .
 
 # The conformance programs use fixed cgroup names and time things, so they come last, alone.
 TESTSUM      := $(GO) run ./scripts/testsum
@@ -47,7 +62,7 @@ CONFORMANCE  := -timeout 20m ./tests/runtimetools
 test: deps build ## everything: unit, integration, conformance (root)
 	all=$$($(GO) list ./...) && $(TESTSUM) $(UNIT) -- $(CONFORMANCE)
 
-unit: ## go test without conformance
+unit: embedded ## go test without conformance
 	all=$$($(GO) list ./...) && $(TESTSUM) $(UNIT)
 
 conformance: deps build ## the OCI runtime-tools programs (root); RUNTIME=… for another runtime
@@ -55,9 +70,11 @@ conformance: deps build ## the OCI runtime-tools programs (root); RUNTIME=… fo
 
 lint: lint-go lint-c lint-sh ## every linter
 
-lint-go: $(LINT)
+# Twice: what needs libseccomp is built with cgo, the rest of the program without.
+lint-go: $(LINT) embedded
 	$(LINT) config verify
 	$(LINT) run ./...
+	CGO_ENABLED=0 $(LINT) run ./libruntime/seccomp ./nsexec .
 
 # Built once; compiling it takes a minute or two.
 $(LINT): tools/go.mod tools/go.sum
@@ -84,8 +101,7 @@ bench: build ## measure against runc, crun and the kernel's floor (root); BENCH=
 	@scripts/install-deps bench
 	$(GO) run ./bench -runtime bailey=bin/bailey $(BENCH)
 
-fuzz: ## fuzz the preamble for FUZZTIME seconds (600)
-	@scripts/install-deps build
+fuzz: embedded ## fuzz the preamble for FUZZTIME seconds (600)
 	$(MAKE) -C nsexec/fuzz run FUZZTIME=$(FUZZTIME)
 
 install: build ## into DESTDIR/PREFIX/sbin

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/opencontainers/runtime-spec/specs-go/features"
-	libseccomp "github.com/seccomp/libseccomp-golang"
 	"github.com/urfave/cli/v2"
 
 	"github.com/bailey-oci/bailey/libruntime/plan"
@@ -30,7 +28,6 @@ func featuresCommand(*reporter) *cli.Command {
 // false here and not left out, which would mean "unknown".
 func ourFeatures() *features.Features {
 	yes, no := true, false
-	major, minor, micro := libseccomp.GetLibraryVersion()
 	notYet := func(action string) bool { return action == string(specs.ActNotify) }
 	return &features.Features{
 		OCIVersionMin: "1.0.0",
@@ -54,7 +51,7 @@ func ourFeatures() *features.Features {
 			NetDevices:      &features.NetDevices{Enabled: &yes},
 		},
 		Annotations: map[string]string{
-			"io.github.seccomp.libseccomp.version": fmt.Sprintf("%d.%d.%d", major, minor, micro),
+			"io.github.seccomp.libseccomp.version": seccomp.LibraryVersion(),
 		},
 	}
 }

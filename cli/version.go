@@ -6,8 +6,9 @@ import (
 	"runtime/debug"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"github.com/seccomp/libseccomp-golang"
 	"github.com/urfave/cli/v2"
+
+	"github.com/bailey-oci/bailey/libruntime/seccomp"
 )
 
 // printVersion prints what runc prints, line by line, because programs read it.
@@ -23,6 +24,5 @@ func printVersion(ctx *cli.Context) {
 	}
 	fmt.Fprintf(w, "spec: %s\n", specs.Version)
 	fmt.Fprintf(w, "go: %s\n", runtime.Version())
-	major, minor, micro := seccomp.GetLibraryVersion()
-	fmt.Fprintf(w, "libseccomp: %d.%d.%d\n", major, minor, micro)
+	fmt.Fprintf(w, "libseccomp: %s\n", seccomp.LibraryVersion())
 }

@@ -11,12 +11,12 @@ import (
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/faultpoint"
+	"github.com/bailey-oci/bailey/internal/memfd"
 	"github.com/bailey-oci/bailey/libruntime/hooks"
 	"github.com/bailey-oci/bailey/libruntime/idmap"
 	"github.com/bailey-oci/bailey/libruntime/netdev"
 	"github.com/bailey-oci/bailey/libruntime/plan"
 	"github.com/bailey-oci/bailey/libruntime/store"
-	"github.com/bailey-oci/bailey/nsexec"
 )
 
 // asked does what the container's init asks for while it is being made.
@@ -36,7 +36,7 @@ func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		return nsexec.Sealed("state", state)
+		return memfd.Data("state", state)
 	case plan.SendConsole:
 		var err error
 		c.console, err = takeConsole(received, c.opts.ConsoleSocket)

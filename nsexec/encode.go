@@ -1,8 +1,5 @@
 package nsexec
 
-// #include "wire.h"
-import "C"
-
 import (
 	"encoding/binary"
 	"fmt"
@@ -25,7 +22,7 @@ type encoded struct {
 }
 
 type encoder struct {
-	ops   []C.struct_wire_op
+	ops   []wireOp
 	arena []byte
 	base  int // of the arena in the plan
 	slots map[plan.Slot]int16
@@ -36,9 +33,9 @@ type encoder struct {
 // encode turns a plan into wire form. It fails only for plans that are larger than the format allows.
 func encode(p *plan.Plan) (*encoded, error) {
 	e := &encoder{
-		ops:   make([]C.struct_wire_op, 0, len(p.Ops)),
+		ops:   make([]wireOp, 0, len(p.Ops)),
 		arena: make([]byte, 0, 16<<10),
-		base:  int(unsafe.Sizeof(C.struct_wire_header{})),
+		base:  int(unsafe.Sizeof(wireHeader{})),
 		slots: map[plan.Slot]int16{plan.SlotState: stateSlot},
 	}
 	// The arena follows the table, whose length must be known for the offsets in it: adjacent questions
@@ -50,7 +47,7 @@ func encode(p *plan.Plan) (*encoded, error) {
 			count++
 		}
 	}
-	e.base += count * int(unsafe.Sizeof(C.struct_wire_op{}))
+	e.base += count * int(unsafe.Sizeof(wireOp{}))
 	var joiner []plan.Slot
 	for _, op := range p.Ops {
 		if c, ok := op.Action.(plan.CloseDescriptors); ok {
@@ -66,7 +63,7 @@ func encode(p *plan.Plan) (*encoded, error) {
 		}
 		e.begin(i)
 		if op.Where() == plan.Asked {
-			e.code(C.WIRE_OP_ASK)
+			e.code(wire_OP_ASK)
 			e.num(uint64(merged[i]))
 			if _, ok := op.Action.(plan.SendConsole); ok {
 				e.slot(0, plan.SlotConsoleMaster)
@@ -115,26 +112,26 @@ func joinerSlots(a plan.Action) []plan.Slot {
 }
 
 func (e *encoder) begin(index int) {
-	op := C.struct_wire_op{index: C.uint32_t(index)}
+	op := wireOp{index: uint32(index)}
 	for i := range op.slot {
-		op.slot[i] = C.WIRE_NO_SLOT
+		op.slot[i] = wire_NO_SLOT
 	}
 	e.ops = append(e.ops, op)
 }
 
-func (e *encoder) op() *C.struct_wire_op { return &e.ops[len(e.ops)-1] }
+func (e *encoder) op() *wireOp { return &e.ops[len(e.ops)-1] }
 
-func (e *encoder) code(c C.enum_wire_code) { e.op().code = C.uint16_t(c) }
+func (e *encoder) code(c uint16) { e.op().code = uint16(c) }
 
 func (e *encoder) flag(set bool, f uint16) {
 	if set {
-		e.op().flags |= C.uint16_t(f)
+		e.op().flags |= uint16(f)
 	}
 }
 
 func (e *encoder) num(values ...uint64) {
 	for i, v := range values {
-		e.op().num[i] = C.uint64_t(v)
+		e.op().num[i] = uint64(v)
 	}
 }
 
@@ -147,11 +144,11 @@ func (e *encoder) slot(i int, s plan.Slot) {
 		n = int16(len(e.slots))
 		e.slots[s] = n
 	}
-	e.op().slot[i] = C.int16_t(n)
+	e.op().slot[i] = int16(n)
 }
 
 func (e *encoder) put(i int, length int) {
-	e.op().ref[i] = C.struct_wire_ref{off: C.uint32_t(e.base + len(e.arena) - length), len: C.uint32_t(length)}
+	e.op().ref[i] = wireRef{off: uint32(e.base + len(e.arena) - length), len: uint32(length)}
 }
 
 func (e *encoder) align() {
@@ -185,19 +182,19 @@ func (e *encoder) list(i int, l []string) {
 }
 
 func (e *encoder) finish() ([]byte, error) {
-	opSize := int(unsafe.Sizeof(C.struct_wire_op{}))
+	opSize := int(unsafe.Sizeof(wireOp{}))
 	e.align()
 	size := e.base + len(e.arena)
-	if size > C.WIRE_MAX_SIZE || len(e.ops) > C.WIRE_MAX_OPS || len(e.slots) > C.WIRE_MAX_SLOTS {
+	if size > wire_MAX_SIZE || len(e.ops) > wire_MAX_OPS || len(e.slots) > wire_MAX_SLOTS {
 		return nil, fmt.Errorf("the plan is too large: %d bytes, %d operations, %d descriptors",
 			size, len(e.ops), len(e.slots))
 	}
-	h := C.struct_wire_header{
-		magic: C.WIRE_MAGIC, version: C.WIRE_VERSION,
-		size:     C.uint32_t(size),
-		op_count: C.uint32_t(len(e.ops)), op_size: C.uint32_t(opSize),
-		arena_off: C.uint32_t(e.base), arena_len: C.uint32_t(len(e.arena)),
-		slot_count: C.uint32_t(len(e.slots)),
+	h := wireHeader{
+		magic: wire_MAGIC, version: wire_VERSION,
+		size:     uint32(size),
+		op_count: uint32(len(e.ops)), op_size: uint32(opSize),
+		arena_off: uint32(e.base), arena_len: uint32(len(e.arena)),
+		slot_count: uint32(len(e.slots)),
 		fault_op:   math.MaxUint32,
 	}
 	injectFault(&h)

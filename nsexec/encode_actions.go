@@ -1,8 +1,5 @@
 package nsexec
 
-// #include "wire.h"
-import "C"
-
 import (
 	"encoding/binary"
 	"fmt"
@@ -18,44 +15,44 @@ import (
 func (e *encoder) action(a plan.Action) error {
 	switch a := a.(type) {
 	case plan.NotDumpable:
-		e.code(C.WIRE_OP_NOT_DUMPABLE)
+		e.code(wire_OP_NOT_DUMPABLE)
 	case plan.JoinNamespace:
-		e.code(C.WIRE_OP_JOIN_NAMESPACE)
+		e.code(wire_OP_JOIN_NAMESPACE)
 		e.slot(0, a.Slot)
 		e.num(uint64(a.Type))
 	case plan.JoinContainer:
-		e.code(C.WIRE_OP_JOIN_CONTAINER)
+		e.code(wire_OP_JOIN_CONTAINER)
 		e.slot(0, a.Slot)
 		e.num(uint64(a.Types))
 	case plan.JoinCgroup:
-		e.code(C.WIRE_OP_JOIN_CGROUP)
+		e.code(wire_OP_JOIN_CGROUP)
 		e.slot(0, a.Slot)
 	case plan.Clone:
-		e.code(C.WIRE_OP_CLONE)
+		e.code(wire_OP_CLONE)
 		e.slot(0, a.Cgroup)
 		e.num(uint64(a.Namespaces))
 	case plan.BecomeRoot:
-		e.code(C.WIRE_OP_BECOME_ROOT)
+		e.code(wire_OP_BECOME_ROOT)
 	case plan.Unshare:
-		e.code(C.WIRE_OP_UNSHARE)
+		e.code(wire_OP_UNSHARE)
 		e.num(uint64(a.Namespaces))
 	case plan.NewTimeNamespace:
-		e.code(C.WIRE_OP_NEW_TIME_NAMESPACE)
+		e.code(wire_OP_NEW_TIME_NAMESPACE)
 		e.slot(0, plan.SlotProc)
 		e.text(0, offsets(a.Offsets))
 	case plan.OpenProc:
-		e.code(C.WIRE_OP_OPEN_PROC)
+		e.code(wire_OP_OPEN_PROC)
 		e.slot(0, plan.SlotProc)
 	case plan.LoopbackUp:
-		e.code(C.WIRE_OP_LOOPBACK_UP)
+		e.code(wire_OP_LOOPBACK_UP)
 	case plan.SetHostname:
-		e.code(C.WIRE_OP_SET_HOSTNAME)
+		e.code(wire_OP_SET_HOSTNAME)
 		e.text(0, a.Name)
 	case plan.SetDomainname:
-		e.code(C.WIRE_OP_SET_DOMAINNAME)
+		e.code(wire_OP_SET_DOMAINNAME)
 		e.text(0, a.Name)
 	case plan.WriteSysctl:
-		e.code(C.WIRE_OP_WRITE_SYSCTL)
+		e.code(wire_OP_WRITE_SYSCTL)
 		e.slot(0, plan.SlotProc)
 		e.text(0, a.Key)
 		e.text(1, a.Value)
@@ -68,16 +65,16 @@ func (e *encoder) action(a plan.Action) error {
 func (e *encoder) mountAction(a plan.Action) error {
 	switch a := a.(type) {
 	case plan.SetPropagation:
-		e.code(C.WIRE_OP_SET_PROPAGATION)
+		e.code(wire_OP_SET_PROPAGATION)
 		e.num(a.Type)
 	case plan.AttachRoot:
-		e.code(C.WIRE_OP_ATTACH_ROOT)
+		e.code(wire_OP_ATTACH_ROOT)
 		e.slot(0, plan.SlotRoot)
 		if a.Path != "" {
 			e.text(0, a.Path)
 		}
 	case plan.NewFilesystem:
-		e.code(C.WIRE_OP_NEW_FILESYSTEM)
+		e.code(wire_OP_NEW_FILESYSTEM)
 		e.slot(0, a.Slot)
 		e.num(a.Attributes)
 		e.text(0, a.Type)
@@ -88,78 +85,78 @@ func (e *encoder) mountAction(a plan.Action) error {
 			e.list(2, a.Options)
 		}
 	case plan.SetMountAttributes:
-		e.code(C.WIRE_OP_SET_MOUNT_ATTRIBUTES)
+		e.code(wire_OP_SET_MOUNT_ATTRIBUTES)
 		e.slot(0, a.Slot)
 		e.num(a.Set, a.Clear, a.Propagation)
-		e.flag(a.Recursive, C.WIRE_FLAG_RECURSIVE)
+		e.flag(a.Recursive, wire_FLAG_RECURSIVE)
 	case plan.Attach:
-		e.code(C.WIRE_OP_ATTACH)
+		e.code(wire_OP_ATTACH)
 		e.slot(0, a.Slot)
 		e.slot(1, plan.SlotRoot)
 		e.num(uint64(a.Create))
-		e.flag(a.NoSymlinks, C.WIRE_FLAG_NO_SYMLINKS)
-		e.flag(a.CopyUp, C.WIRE_FLAG_COPY_UP)
-		e.flag(a.KeepMode, C.WIRE_FLAG_KEEP_MODE)
+		e.flag(a.NoSymlinks, wire_FLAG_NO_SYMLINKS)
+		e.flag(a.CopyUp, wire_FLAG_COPY_UP)
+		e.flag(a.KeepMode, wire_FLAG_KEEP_MODE)
 		e.text(0, a.Path)
 	case plan.OpenMount:
 		magic, ok := map[string]uint64{"devpts": unix.DEVPTS_SUPER_MAGIC, "proc": unix.PROC_SUPER_MAGIC}[a.Type]
 		if !ok {
 			return fmt.Errorf("no magic number is known for a filesystem of the kind %q", a.Type)
 		}
-		e.code(C.WIRE_OP_OPEN_MOUNT)
+		e.code(wire_OP_OPEN_MOUNT)
 		e.slot(0, a.Slot)
 		e.num(magic)
 		e.text(0, a.Path)
 	case plan.RemountInPlace:
-		e.code(C.WIRE_OP_REMOUNT)
+		e.code(wire_OP_REMOUNT)
 		e.slot(0, plan.SlotRoot)
 		e.num(a.Set, a.Clear)
-		e.flag(a.Recursive, C.WIRE_FLAG_RECURSIVE)
+		e.flag(a.Recursive, wire_FLAG_RECURSIVE)
 		e.text(0, a.Path)
 	case plan.MakeDirectory:
-		e.code(C.WIRE_OP_MAKE_DIRECTORY)
+		e.code(wire_OP_MAKE_DIRECTORY)
 		e.slot(0, plan.SlotRoot)
 		e.num(uint64(a.Mode))
 		e.text(0, a.Path)
 	case plan.MakeDevice:
-		e.code(C.WIRE_OP_MAKE_DEVICE)
+		e.code(wire_OP_MAKE_DEVICE)
 		e.slot(0, plan.SlotRoot)
 		e.num(uint64(a.Mode&0o7777|fileType(a.Device.Type)),
 			uint64(a.Device.Major)<<32|uint64(a.Device.Minor), uint64(a.UID), uint64(a.GID))
 		e.text(0, a.Path)
 	case plan.MakeSymlink:
-		e.code(C.WIRE_OP_MAKE_SYMLINK)
+		e.code(wire_OP_MAKE_SYMLINK)
 		e.slot(0, plan.SlotRoot)
 		e.text(0, a.Path)
 		e.text(1, a.Target)
 	case plan.OpenConsole:
-		e.code(C.WIRE_OP_OPEN_CONSOLE)
+		e.code(wire_OP_OPEN_CONSOLE)
 		e.slot(0, a.Devpts)
 		e.slot(1, plan.SlotConsole)
 		e.slot(2, plan.SlotConsoleMaster)
 		e.num(uint64(a.Width), uint64(a.Height), uint64(a.UID))
 	case plan.AttachConsole:
-		e.code(C.WIRE_OP_ATTACH_CONSOLE)
+		e.code(wire_OP_ATTACH_CONSOLE)
 		e.slot(0, plan.SlotConsole)
 		e.slot(1, plan.SlotRoot)
 		e.text(0, a.Path)
 	case plan.PivotRoot:
-		e.code(C.WIRE_OP_PIVOT_ROOT)
+		e.code(wire_OP_PIVOT_ROOT)
 		e.slot(0, plan.SlotRoot)
 	case plan.MoveRoot:
-		e.code(C.WIRE_OP_MOVE_ROOT)
+		e.code(wire_OP_MOVE_ROOT)
 		e.slot(0, plan.SlotRoot)
 	case plan.Chroot:
-		e.code(C.WIRE_OP_CHROOT)
+		e.code(wire_OP_CHROOT)
 		e.slot(0, plan.SlotRoot)
 	case plan.MaskPath:
-		e.code(C.WIRE_OP_MASK_PATH)
+		e.code(wire_OP_MASK_PATH)
 		e.slot(0, plan.SlotRoot)
 		e.slot(1, plan.SlotNull)
 		e.slot(2, plan.SlotEmpty)
 		e.text(0, a.Path)
 	case plan.ReadonlyPath:
-		e.code(C.WIRE_OP_READONLY_PATH)
+		e.code(wire_OP_READONLY_PATH)
 		e.slot(0, plan.SlotRoot)
 		e.text(0, a.Path)
 	default:
@@ -171,7 +168,7 @@ func (e *encoder) mountAction(a plan.Action) error {
 func (e *encoder) processAction(a plan.Action) error {
 	switch a := a.(type) {
 	case plan.RunHook:
-		e.code(C.WIRE_OP_RUN_HOOK)
+		e.code(wire_OP_RUN_HOOK)
 		e.slot(0, plan.SlotState)
 		e.num(uint64(a.Timeout.Milliseconds()))
 		e.text(0, a.Path)
@@ -182,45 +179,45 @@ func (e *encoder) processAction(a plan.Action) error {
 		e.list(1, args)
 		e.list(2, a.Env)
 	case plan.DropBounding:
-		e.code(C.WIRE_OP_DROP_BOUNDING)
+		e.code(wire_OP_DROP_BOUNDING)
 		e.num(a.Keep)
 	case plan.JoinKeyring:
-		e.code(C.WIRE_OP_JOIN_KEYRING)
+		e.code(wire_OP_JOIN_KEYRING)
 		e.text(0, a.Name)
 	case plan.SetExecLabel:
-		e.code(C.WIRE_OP_SET_EXEC_LABEL)
+		e.code(wire_OP_SET_EXEC_LABEL)
 		e.slot(0, plan.SlotProc)
-		lsm := uint64(C.WIRE_LSM_APPARMOR)
+		lsm := uint64(wire_LSM_APPARMOR)
 		if a.LSM == "selinux" {
-			lsm = C.WIRE_LSM_SELINUX
+			lsm = wire_LSM_SELINUX
 		}
 		e.num(lsm)
 		e.text(0, a.Label)
 	case plan.NewSession:
-		e.code(C.WIRE_OP_NEW_SESSION)
+		e.code(wire_OP_NEW_SESSION)
 	case plan.UseConsole:
-		e.code(C.WIRE_OP_USE_CONSOLE)
+		e.code(wire_OP_USE_CONSOLE)
 		e.slot(0, plan.SlotConsole)
 	case plan.SetMemoryPolicy:
 		nodes, err := nodeMask(a.Nodes)
 		if err != nil {
 			return err
 		}
-		e.code(C.WIRE_OP_SET_MEMORY_POLICY)
+		e.code(wire_OP_SET_MEMORY_POLICY)
 		e.num(uint64(a.Mode|a.Flags), uint64(len(nodes))*8)
 		if len(nodes) > 0 {
 			e.blob(0, nodes)
 		}
 	case plan.SetPersonality:
-		e.code(C.WIRE_OP_SET_PERSONALITY)
+		e.code(wire_OP_SET_PERSONALITY)
 		e.num(uint64(a.Persona))
 	case plan.SetUmask:
-		e.code(C.WIRE_OP_SET_UMASK)
+		e.code(wire_OP_SET_UMASK)
 		e.num(uint64(a.Mask))
 	case plan.SetIDs:
-		e.code(C.WIRE_OP_SET_IDS)
+		e.code(wire_OP_SET_IDS)
 		e.num(uint64(a.UID), uint64(a.GID))
-		e.flag(a.KeepGroups, C.WIRE_FLAG_KEEP_GROUPS)
+		e.flag(a.KeepGroups, wire_FLAG_KEEP_GROUPS)
 		if len(a.Groups) > 0 {
 			var b []byte
 			for _, g := range a.Groups {
@@ -229,46 +226,46 @@ func (e *encoder) processAction(a plan.Action) error {
 			e.blob(0, b)
 		}
 	case plan.SetCapabilities:
-		e.code(C.WIRE_OP_SET_CAPABILITIES)
+		e.code(wire_OP_SET_CAPABILITIES)
 		e.num(a.Effective, a.Permitted, a.Inheritable, a.Ambient)
 	case plan.SetNoNewPrivileges:
-		e.code(C.WIRE_OP_SET_NO_NEW_PRIVS)
+		e.code(wire_OP_SET_NO_NEW_PRIVS)
 	case plan.ChangeDirectory:
-		e.code(C.WIRE_OP_CHANGE_DIRECTORY)
-		e.flag(a.Create, C.WIRE_FLAG_CREATE)
+		e.code(wire_OP_CHANGE_DIRECTORY)
+		e.flag(a.Create, wire_FLAG_CREATE)
 		if a.Create {
 			e.slot(0, plan.SlotRoot)
 		}
 		e.text(0, a.Path)
 	case plan.ResolveExecutable:
-		e.code(C.WIRE_OP_RESOLVE_EXECUTABLE)
+		e.code(wire_OP_RESOLVE_EXECUTABLE)
 		e.text(0, a.Name)
 		e.list(1, a.Candidates)
 	case plan.Verify:
-		v := C.struct_wire_verify{
-			uid: C.uint32_t(a.UID), gid: C.uint32_t(a.GID),
-			bounding: C.uint64_t(a.Bounding), effective: C.uint64_t(a.Effective),
-			permitted: C.uint64_t(a.Permitted), inheritable: C.uint64_t(a.Inheritable),
-			ambient: C.uint64_t(a.Ambient),
+		v := wireVerify{
+			uid: uint32(a.UID), gid: uint32(a.GID),
+			bounding: uint64(a.Bounding), effective: uint64(a.Effective),
+			permitted: uint64(a.Permitted), inheritable: uint64(a.Inheritable),
+			ambient: uint64(a.Ambient),
 		}
 		if a.NoNewPrivileges {
 			v.no_new_privs = 1
 		}
-		e.code(C.WIRE_OP_VERIFY)
+		e.code(wire_OP_VERIFY)
 		e.blob(0, unsafe.Slice((*byte)(unsafe.Pointer(&v)), unsafe.Sizeof(v)))
 	case plan.AwaitStart:
-		e.code(C.WIRE_OP_AWAIT_START)
+		e.code(wire_OP_AWAIT_START)
 		e.slot(0, a.Listener)
 		e.num(stateSlot, uint64(e.preserve))
 	case plan.CloseDescriptors:
-		e.code(C.WIRE_OP_CLOSE_DESCRIPTORS)
+		e.code(wire_OP_CLOSE_DESCRIPTORS)
 		e.num(uint64(a.Preserve))
 	case plan.LoadSeccomp:
-		e.code(C.WIRE_OP_LOAD_SECCOMP)
+		e.code(wire_OP_LOAD_SECCOMP)
 		e.num(a.Flags)
 		e.blob(0, a.Program)
 	case plan.Exec:
-		e.code(C.WIRE_OP_EXEC)
+		e.code(wire_OP_EXEC)
 		e.list(0, a.Candidates)
 		e.list(1, a.Args)
 		e.list(2, a.Env)

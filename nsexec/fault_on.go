@@ -2,10 +2,6 @@
 
 package nsexec
 
-// #cgo CFLAGS: -DBAILEY_FAULTS
-// #include "wire.h"
-import "C"
-
 import (
 	"fmt"
 	"os"
@@ -15,13 +11,13 @@ import (
 
 // injectFault reads BAILEY_FAULT="preamble N" or "bailey N", which ends the preamble or bailey itself with
 // SIGKILL right before the preamble's operation N. Test builds only.
-func injectFault(h *C.struct_wire_header) {
+func injectFault(h *wireHeader) {
 	var who string
 	var at uint32
 	if n, _ := fmt.Sscanf(os.Getenv("BAILEY_FAULT"), "%8s %d", &who, &at); n != 2 {
 		return
 	}
-	h.fault_op = C.uint32_t(at)
+	h.fault_op = uint32(at)
 	switch who {
 	case "preamble":
 		h.fault_kind = 1

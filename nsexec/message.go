@@ -1,8 +1,5 @@
 package nsexec
 
-// #include "wire.h"
-import "C"
-
 import (
 	"bytes"
 	"encoding/binary"
@@ -13,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const headerSize = int(unsafe.Sizeof(C.struct_wire_message{}))
+const headerSize = int(unsafe.Sizeof(wireMessage{}))
 
 // message is one packet; see wire.h.
 type message struct {
@@ -30,7 +27,7 @@ type message struct {
 
 // receive waits for a packet. kind 0 is the end of the connection.
 func receive(sock *os.File) (message, error) {
-	var buf [headerSize + C.WIRE_MESSAGE_DATA]byte
+	var buf [headerSize + wire_MESSAGE_DATA]byte
 	var oob [128]byte
 	fd := int(sock.Fd())
 	for {
@@ -115,46 +112,17 @@ func send(sock *os.File, kind uint32, value int32, data []byte, fds ...int) erro
 // sendDescriptors sends files into slots, as many in a packet as fit.
 func sendDescriptors(sock *os.File, slots []int16, files []*os.File) error {
 	for len(slots) > 0 {
-		n := min(len(slots), C.WIRE_MESSAGE_FDS)
+		n := min(len(slots), wire_MESSAGE_FDS)
 		var data []byte
 		fds := make([]int, n)
 		for i := range n {
 			data = binary.NativeEndian.AppendUint16(data, uint16(slots[i]))
 			fds[i] = int(files[i].Fd())
 		}
-		if err := send(sock, C.WIRE_DESCRIPTORS, 0, data, fds...); err != nil {
+		if err := send(sock, wire_DESCRIPTORS, 0, data, fds...); err != nil {
 			return err
 		}
 		slots, files = slots[n:], files[n:]
 	}
 	return nil
-}
-
-// Sealed returns b as a file in memory that nobody can change any more.
-func Sealed(name string, b []byte) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL { // before Linux 6.3
-		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	}
-	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", err)
-	}
-	f := os.NewFile(uintptr(fd), name)
-	for len(b) > 0 {
-		n, err := unix.Write(fd, b)
-		if err != nil {
-			f.Close()
-			return nil, os.NewSyscallError("write", err)
-		}
-		b = b[n:]
-	}
-	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err == nil {
-		_, err = unix.Seek(fd, 0, 0)
-	}
-	if err != nil {
-		f.Close()
-		return nil, os.NewSyscallError("fcntl(F_ADD_SEALS)", err)
-	}
-	return f, nil
 }

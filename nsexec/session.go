@@ -1,14 +1,12 @@
 package nsexec
 
-// #include "wire.h"
-import "C"
-
 import (
 	"errors"
 	"maps"
 	"os"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/memfd"
 	"github.com/bailey-oci/bailey/libruntime/plan"
 	"golang.org/x/sys/unix"
 )
@@ -83,16 +81,16 @@ func (s *session) begin() error {
 		return fault.Wrap(err, "encode the plan", "")
 	}
 	s.wire = wire
-	memfd, err := Sealed("plan", wire.bytes)
+	memfd, err := memfd.Data("plan", wire.bytes)
 	if err != nil {
 		return fault.Wrap(err, "hand the plan to the preamble", "")
 	}
 	defer memfd.Close()
-	if err = send(s.sync, C.WIRE_PLAN, 0, nil, int(memfd.Fd())); err == nil {
+	if err = send(s.sync, wire_PLAN, 0, nil, int(memfd.Fd())); err == nil {
 		if err := s.sendSlots(wire.joiner); err != nil {
 			return err
 		}
-		if err = send(s.sync, C.WIRE_ANSWER, 0, nil); err == nil {
+		if err = send(s.sync, wire_ANSWER, 0, nil); err == nil {
 			return nil
 		}
 	}
@@ -159,11 +157,11 @@ func (s *session) serve() error {
 		switch m.kind {
 		case 0:
 			return s.died(nil)
-		case C.WIRE_FAILED:
+		case wire_FAILED:
 			return s.failed(&m)
-		case C.WIRE_FAULT:
+		case wire_FAULT:
 			endForTest()
-		case C.WIRE_ASK:
+		case wire_ASK:
 			ready, err := s.answer(&m)
 			if err != nil || ready {
 				return err
@@ -206,7 +204,7 @@ func (s *session) answer(m *message) (ready bool, err error) {
 			ready = true
 		}
 	}
-	if err := send(s.sync, C.WIRE_ANSWER, 0, nil); err != nil {
+	if err := send(s.sync, wire_ANSWER, 0, nil); err != nil {
 		return false, s.died(err)
 	}
 	return ready, nil
@@ -237,7 +235,7 @@ func (i *Init) Release() { i.sync.Close() }
 
 func start(sock *os.File, state []byte) error {
 	if state != nil {
-		f, err := Sealed("state", state)
+		f, err := memfd.Data("state", state)
 		if err == nil {
 			err = sendDescriptors(sock, []int16{stateSlot}, []*os.File{f})
 			f.Close()
@@ -246,7 +244,7 @@ func start(sock *os.File, state []byte) error {
 			return fault.Wrap(err, "hand the state to the container's init", "")
 		}
 	}
-	if err := send(sock, C.WIRE_START, 0, nil); err != nil {
+	if err := send(sock, wire_START, 0, nil); err != nil {
 		return fault.Wrap(err, "let the container's init go", "")
 	}
 	for {
@@ -260,9 +258,9 @@ func start(sock *os.File, state []byte) error {
 				return fault.New("let the container's init go: it has ended", "")
 			}
 			return nil // exec has closed it
-		case C.WIRE_FAILED:
+		case wire_FAILED:
 			return startFailure(&m)
-		case C.WIRE_FAULT:
+		case wire_FAULT:
 			endForTest()
 		}
 	}

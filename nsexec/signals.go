@@ -1,8 +1,5 @@
 package nsexec
 
-// #include "entry.h"
-import "C"
-
 import (
 	"os"
 	"os/signal"
@@ -16,7 +13,7 @@ import (
 // passes signals on to a payload (run, exec); the caller reads them with signalfd(2). Empty elsewhere.
 func HeldSignals() unix.Sigset_t {
 	var set unix.Sigset_t
-	set.Val[0] = uint64(C.preamble_held_signals)
+	set.Val[0] = uint64(early.heldSignals)
 	return set
 }
 
@@ -29,7 +26,7 @@ var forkable = []os.Signal{
 // WithSignals calls start, which forks and executes a program, in a thread in which the held signals are not
 // blocked, since the program would inherit that. What arrives meanwhile is held again.
 func WithSignals(start func() error) error {
-	if C.preamble_held_signals == 0 {
+	if early.heldSignals == 0 {
 		return start()
 	}
 	caught := make(chan os.Signal, 64)

@@ -6,7 +6,6 @@ import (
 	"runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	libseccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/sys/unix"
 )
 
@@ -74,10 +73,7 @@ func (c *canon) profile(cfg *specs.LinuxSeccomp) {
 // tables, the architecture, and the kernel, whose abilities libseccomp probes.
 func (c *canon) environment() {
 	c.num(formatVersion)
-	major, minor, micro := libseccomp.GetLibraryVersion()
-	c.num(uint64(major))
-	c.num(uint64(minor))
-	c.num(uint64(micro))
+	c.str(compilerVersion())
 	c.str(runtime.GOARCH)
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../preamble.h"
+#include "../preamble/preamble.h"
 
 static volatile uint64_t sink;
 

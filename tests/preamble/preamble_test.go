@@ -154,17 +154,33 @@ func TestExecutableCannotBeWritten(t *testing.T) {
 	})
 }
 
-// refused wants a file to be refused for writing, even for writing in place of a text that nobody executes.
+// refused wants a file to be refused for writing: when it is opened, or, since it is sealed, in every way to write.
 func refused(t *testing.T, path string) {
 	t.Helper()
 	for _, flags := range []int{unix.O_WRONLY, unix.O_RDWR, unix.O_WRONLY | unix.O_TRUNC} {
 		fd, err := unix.Open(path, flags, 0)
-		if err == nil {
-			unix.Close(fd)
-			t.Errorf("open %s with flags %#x succeeds", path, flags)
-		} else if err != unix.EROFS && err != unix.ETXTBSY && err != unix.EPERM {
-			t.Errorf("open %s with flags %#x: %v", path, flags, err)
+		if err != nil {
+			if err != unix.ETXTBSY && err != unix.EPERM {
+				t.Errorf("open %s with flags %#x: %v", path, flags, err)
+			}
+			continue
 		}
+		for name, try := range map[string]func() error{
+			"write":     func() error { _, err := unix.Write(fd, []byte("x")); return err },
+			"ftruncate": func() error { return unix.Ftruncate(fd, 0) },
+			"fallocate": func() error { return unix.Fallocate(fd, 0, 0, 1<<20) },
+			"punch":     func() error { return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, 4096) },
+			"unseal":    func() error { _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, 0); return err },
+			"mmap": func() error {
+				_, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+				return err
+			},
+		} {
+			if err := try(); err != unix.EPERM && !(name == "mmap" && err == unix.EACCES) {
+				t.Errorf("%s %s, opened with flags %#x: %v", name, path, flags, err)
+			}
+		}
+		unix.Close(fd)
 	}
 }
 

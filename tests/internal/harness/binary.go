@@ -24,7 +24,8 @@ type program struct {
 var (
 	runtimeBinary, faultyBinary, probeBinary program
 
-	staticFlags = []string{"-ldflags", "-s -w -linkmode external -extldflags -static"}
+	// As in the Makefile.
+	binaryFlags = []string{"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -E baileyentry"}
 )
 
 // Binary returns the path of the runtime.
@@ -33,15 +34,13 @@ func Binary(t testing.TB) string {
 	if path := os.Getenv(BinaryVariable); path != "" {
 		return path
 	}
-	return runtimeBinary.get(t, "bailey", ".", "CGO_ENABLED=1",
-		append([]string{"-trimpath", "-buildvcs=false", "-tags", "netgo,osusergo"}, staticFlags...)...)
+	return runtimeBinary.get(t, "bailey", ".", "CGO_ENABLED=0", binaryFlags...)
 }
 
 // FaultyBinary returns the path of a runtime that ends itself where $BAILEY_FAULT says.
 func FaultyBinary(t testing.TB) string {
 	t.Helper()
-	return faultyBinary.get(t, "bailey-faults", ".", "CGO_ENABLED=1",
-		append([]string{"-trimpath", "-buildvcs=false", "-tags", "netgo,osusergo,faults"}, staticFlags...)...)
+	return faultyBinary.get(t, "bailey-faults", ".", "CGO_ENABLED=0", append([]string{"-tags", "faults"}, binaryFlags...)...)
 }
 
 // Probe returns the path of the program that containers find as /bin/probe.

@@ -1,7 +1,7 @@
 /*
  * The wire format between bailey (Go) and its preamble (C): one sealed memfd with the plan, and short
- * messages over one SOCK_SEQPACKET socket pair. This header is its only definition; the Go encoder
- * reads it through cgo.
+ * messages over one SOCK_SEQPACKET socket pair. This header is its only definition; what the Go encoder
+ * knows of it (nsexec/wire_generated.go) is generated from it.
  *
  * A plan is a header, a table of fixed-size operations and an arena of strings and blobs:
  *
@@ -147,7 +147,7 @@ enum wire_code {
 #define WIRE_MESSAGE_FDS  64u
 
 struct wire_message {
-	uint32_t type;	/* enum wire_type */
+	uint32_t kind;	/* enum wire_type */
 	uint32_t index; /* ASK, FAILED: the operation's place in the plan */
 	int32_t value;	/* FAILED, ANSWER: errno, or 0 */
 	uint32_t len;	/* of data */

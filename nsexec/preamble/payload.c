@@ -109,23 +109,6 @@ static int close_all_but(struct preamble *p, unsigned first, int keep, int keep_
 	return failed(p, err, "close_range", 0);
 }
 
-#ifndef BAILEY_HOSTED
-/* From the linker: the beginning of the binary, and of the first thing in it that can be written to. */
-extern char __executable_start[], __init_array_start[];
-
-/* A container may wait for start for days. What it has read of the binary so far it will hardly need again. */
-static void drop_code(void)
-{
-	uintptr_t from = (uintptr_t)__executable_start & ~4095ul, to = (uintptr_t)__init_array_start & ~4095ul;
-
-	sys_3(madvise, from, to - from, 4 /* MADV_DONTNEED */);
-}
-#else
-static void drop_code(void)
-{
-}
-#endif
-
 /*
  * Waits until somebody lets the payload go. `bailey start` connects to the listening socket; if it dies
  * before it has said so, the next one may try. From then on reports go to it. Meanwhile nothing is open that
@@ -141,7 +124,6 @@ int await_start(struct preamble *p, const struct wire_op *op)
 	int err = close_all_but(p, 3 + (unsigned)op->num[1], listener, listener);
 	if (err)
 		return err;
-	drop_code();
 	for (;;) {
 		long fd = sys_4(accept4, listener, 0, 0, SOCK_CLOEXEC);
 		if (fd == -EINTR || fd == -ECONNABORTED)

@@ -15,7 +15,7 @@ union control {
 /* A failure to send is no error of its own: bailey is gone, and the next wait finds that out. */
 void send_message(struct preamble *p, uint32_t type, int32_t value, const char *data, uint32_t len, int fd)
 {
-	struct wire_message m = {.type = type, .index = p->op ? p->op->index : 0, .value = value, .len = len};
+	struct wire_message m = {.kind = type, .index = p->op ? p->op->index : 0, .value = value, .len = len};
 	struct iovec iov[2] = {{&m, sizeof m}, {(void *)data, len}};
 	struct msghdr h = {.msg_iov = iov, .msg_iovlen = len ? 2 : 1};
 	union control c;
@@ -61,7 +61,7 @@ int receive_message(struct preamble *p, struct wire_message *m, int *fds, uint32
 		return -EMFILE;
 	if ((size_t)n < sizeof *m || (size_t)n != sizeof *m + m->len || (h.msg_flags & MSG_TRUNC))
 		return -EBADMSG;
-	if (m->type == WIRE_DESCRIPTORS) {
+	if (m->kind == WIRE_DESCRIPTORS) {
 		if (m->len != count * sizeof slots[0])
 			return -EBADMSG;
 		for (uint32_t i = 0; i < count; i++) {
@@ -71,7 +71,7 @@ int receive_message(struct preamble *p, struct wire_message *m, int *fds, uint32
 		}
 	}
 	*nfds = count;
-	return (int)m->type;
+	return (int)m->kind;
 }
 
 /*

@@ -1,0 +1,8 @@
+//go:build faults
+
+package nsexec
+
+import _ "embed" // the preamble
+
+//go:embed preamble_faults_amd64
+var image string

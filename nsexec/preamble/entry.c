@@ -1,0 +1,180 @@
+/*
+ * The first instructions of bailey's own process, before Go has started. They start a preamble where the command
+ * line is going to need one, so that its exec overlaps with the start of Go, and prepare the process for a life
+ * of milliseconds; then Go starts as usual.
+ *
+ * This is linked at no address, without relocations and without data (entry.ld), and ends up as bytes in the
+ * text of the Go program (nsexec/entry_*.s), which Go's linker can do without libc; hence no table of pointers.
+ *
+ * The preamble is a file of its own in memory, sealed: what is in the container can reach the executed file
+ * through /proc/PID/exe (CVE-2019-5736), and finds nothing there that could be written to, nor bailey itself.
+ */
+#define _GNU_SOURCE
+#include "entry.h"
+#include "preamble.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10u
+#endif
+
+static long sealed(const char *image, size_t len)
+{
+	long fd = sys_2(memfd_create, PREAMBLE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+
+	if (fd == -EINVAL) /* before Linux 6.3 every memfd could be executed */
+		fd = sys_2(memfd_create, PREAMBLE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return fd;
+	long err = sys_3(write, fd, image, len) == (long)len ? 0 : -ENOSPC;
+	if (err == 0)
+		err = sys_3(fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+	if (err == 0)
+		return fd;
+	sys_close((int)fd);
+	return err;
+}
+
+static __attribute__((noreturn, noinline)) void become_preamble(long exe, int socket)
+{
+	char name[] = PREAMBLE_NAME, digits[12];
+	char *number = digits + sizeof digits - 1;
+	char *argv[] = {name, 0, 0}, *env[] = {0};
+
+	*number = '\0';
+	for (int n = socket; n || !*number; n /= 10)
+		*--number = (char)('0' + n % 10);
+	argv[1] = number;
+	sys_3(fcntl, socket, F_SETFD, 0);
+	sys_5(execveat, exe, "", argv, env, AT_EMPTY_PATH);
+	sys_exit(127);
+}
+
+/* What fails here is tried again by Go, which has the words to report it. */
+static void spawn(struct preamble_early *early, const char *image, size_t len)
+{
+	int pair[2];
+	long exe = sealed(image, len);
+
+	if (exe < 0)
+		return;
+	if (sys_4(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
+		struct clone_args args = {.exit_signal = SIGCHLD};
+		long pid = sys_2(clone3, &args, sizeof args);
+		if (pid == 0)
+			become_preamble(exe, pair[1]);
+		sys_close(pair[1]);
+		if (pid < 0)
+			sys_close(pair[0]);
+		else
+			*early = (struct preamble_early){.pid = (int)pid, .socket = pair[0]};
+	}
+	sys_close((int)exe);
+}
+
+/* Words are separated by NUL; an empty one ends the list. */
+static int among(const char *words, const char *word)
+{
+	for (; *words; words += str_len(words) + 1)
+		if (str_equal(words, word))
+			return 1;
+	return 0;
+}
+
+/*
+ * The command in a command line: the first word that is neither a flag nor a flag's value. A wrong guess
+ * is harmless: a preamble that gets no plan leaves, and one that is missing is started later.
+ */
+static const char *command_of(long argc, char **argv)
+{
+	for (long i = 1; i < argc; i++) {
+		const char *word = argv[i];
+		if (*word != '-')
+			return word;
+		word += word[1] == '-' ? 2 : 1;
+		if (among("root\0log\0log-format\0log-level\0rootless\0cgroup-manager\0", word))
+			i++;
+	}
+	return "";
+}
+
+/*
+ * Signals that are to reach a payload are blocked from the start, in every thread, so that signalfd(2) gets them
+ * all; Go's own way to catch signals costs two context switches for each of them. Faults are the thread's own; Go
+ * preempts with URG and profiles with PROF; CHLD is about bailey's own children.
+ */
+static void hold_signals(struct preamble_early *early)
+{
+#define BIT(n) (1ull << ((n)-1))
+	const uint64_t free = BIT(SIGKILL) | BIT(SIGSTOP) | BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) |
+			      BIT(SIGTRAP) | BIT(SIGABRT) | BIT(SIGSYS) | BIT(SIGPROF) | BIT(SIGURG) | BIT(SIGCHLD);
+#undef BIT
+	uint64_t held = ~free;
+
+	if (sys_4(rt_sigprocmask, SIG_BLOCK, &held, 0, 8) == 0)
+		early->held_signals = held;
+}
+
+static int starts_with(const char *s, const char *prefix)
+{
+	while (*prefix && *s == *prefix)
+		s++, prefix++;
+	return !*prefix;
+}
+
+/*
+ * Has Go make one processor only, for a command that lives for milliseconds: three threads less, none of which
+ * would find work. The caller's own GOMAXPROCS (containerd's is meant for its shim) is replaced. stack is as the
+ * kernel leaves it: argc, argv[], null, env[], null, auxv; below it is room for one word, by which everything up
+ * to the end of env is moved down.
+ */
+static long *lighten(long *stack)
+{
+	long processors = (long)"GOMAXPROCS=1", *env = stack + 1 + stack[0] + 1, *end = env;
+
+	for (; *end; end++) {
+		if (starts_with((const char *)*end, "GOMAXPROCS=")) {
+			*end = processors;
+			return stack;
+		}
+	}
+	for (long *p = stack; p < end; p++)
+		p[-1] = *p;
+	end[-1] = processors;
+	return stack - 1;
+}
+
+/*
+ * A standard stream that the caller has closed would be the number of some descriptor of ours, which would then
+ * be written to as if it were that stream, and would still be open when the payload's path is looked up.
+ */
+static void open_standard_streams(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (sys_2(fcntl, fd, F_GETFD) == -EBADF && sys_3(openat, AT_FDCWD, "/dev/null", O_RDWR) < 0)
+			return; /* Go ends with an error then */
+}
+
+/* The only function that is called from outside, first in the text. Returns the stack that Go is to find. */
+__attribute__((section(".text.entry"), used)) long *preamble_entry(long *stack, struct preamble_early *early,
+								 const char *image, size_t len)
+{
+	const char *command = command_of(stack[0], (char **)(stack + 1));
+
+	if (among("run\0create\0exec\0", command)) {
+		open_standard_streams();
+		spawn(early, image, len);
+	}
+	if (among("run\0exec\0", command))
+		hold_signals(early);
+	if (among("run\0create\0exec\0start\0state\0kill\0delete\0", command))
+		return lighten(stack);
+	return stack;
+}

@@ -1,0 +1,16 @@
+/*
+ * What the entry point leaves for Go.
+ */
+#ifndef BAILEY_ENTRY_H
+#define BAILEY_ENTRY_H
+
+#include <stdint.h>
+
+struct preamble_early {
+	int32_t pid;	/* of a preamble that was started early, or 0 */
+	int32_t socket; /* bailey's end, close-on-exec */
+	/* Blocked for a command that passes signals on to a payload (bit n-1: signal n). */
+	uint64_t held_signals;
+};
+
+#endif
