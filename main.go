@@ -1,3 +1,8 @@
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
+// (How many processors its cgroup leaves to bailey does not matter to it, and Go reads two procfs files for that.)
+
 // bailey is a runtime for OCI containers on Linux, used like runc.
 package main
 

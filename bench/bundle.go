@@ -7,16 +7,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 type object = map[string]any
 
 // workshop is everything the measurements share: compiled helpers, one root file system, bundles.
 type workshop struct {
-	dir     string // bundles and runtime roots; removed at the end
-	build   string // helpers, kept
-	cgroup  string // parent of all cgroups, below every hierarchy
-	seccomp object
+	dir      string // removed at the end
+	volatile string // bundles and runtime roots: a tmpfs, as /run is where engines have them
+	build    string // helpers, kept
+	cgroup   string // parent of all cgroups, below every hierarchy
+	seccomp  object
 }
 
 func newWorkshop() (*workshop, error) {
@@ -37,10 +39,24 @@ func newWorkshop() (*workshop, error) {
 	if w.dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return nil, err
 	}
+	w.volatile = filepath.Join(w.dir, "run")
+	if err := os.Mkdir(w.volatile, 0o755); err != nil {
+		return w, err
+	}
+	// The mount namespace is our own (scripts/cgroup-view), but the directory has to be removed again.
+	if err := syscall.Mount("bench", w.volatile, "tmpfs", 0, "mode=755"); err != nil {
+		return w, fmt.Errorf("mount a tmpfs: %w", err)
+	}
 	if w.seccomp, err = loadProfile(w.build); err != nil {
-		return nil, err
+		return w, err
 	}
 	return w, w.layRootfs()
+}
+
+// remove removes all files but the helpers.
+func (w *workshop) remove() error {
+	_ = syscall.Unmount(w.volatile, syscall.MNT_DETACH) // not mounted, if that is what failed
+	return os.RemoveAll(w.dir)
 }
 
 // layRootfs makes the root file system: one static program under two names, and the files that engines
@@ -76,7 +92,7 @@ func (w *workshop) layRootfs() error {
 
 // bundle writes a bundle and returns its directory. memory is a limit in bytes, 0 for the config's own.
 func (w *workshop) bundle(runtime, config, payload string, memory int64) (string, error) {
-	dir := filepath.Join(w.dir, strings.Join([]string{runtime, config, filepath.Base(payload)}, "-"))
+	dir := filepath.Join(w.volatile, strings.Join([]string{runtime, config, filepath.Base(payload)}, "-"))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}

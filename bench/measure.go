@@ -45,7 +45,7 @@ func measureAll(o options, runtimes []*runtime) (err error) {
 	}
 	w, err := newWorkshop()
 	if w != nil && w.dir != "" {
-		defer func() { err = errors.Join(err, os.RemoveAll(w.dir)) }()
+		defer func() { err = errors.Join(err, w.remove()) }()
 	}
 	if err != nil {
 		return err

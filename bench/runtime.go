@@ -82,7 +82,7 @@ func failure(status syscall.WaitStatus, stderr string) error {
 
 // command is a runtime's command line; every runtime has a root of its own.
 func (w *workshop) command(r *runtime, args ...string) []string {
-	return append([]string{r.path, "--root", filepath.Join(w.dir, "root-"+r.name)}, args...)
+	return append([]string{r.path, "--root", filepath.Join(w.volatile, "root-"+r.name)}, args...)
 }
 
 // quiet runs a command that is not measured.

@@ -80,9 +80,10 @@ func TestBinaryOfThePayload(t *testing.T) {
 	attack := e.Start(harness.Options{}, c.ExecArgs(nil, "sh", "-c", `
 		while ! [ -e /stop ]; do
 			for d in /proc/[0-9]*; do
-				case $(readlink $d/exe) in
+				exe=$(readlink $d/exe)
+				case $exe in
 				*/busybox|*/probe|'') ;;
-				*) echo "$(readlink $d/exe)" >>/seen; ( echo pwned >$d/exe ) 2>/dev/null && echo "$d" >>/written ;;
+				*) echo "$exe" >>/seen; ( echo pwned >$d/exe ) 2>/dev/null && echo "$d" >>/written ;;
 				esac
 			done
 		done`)...)
