@@ -121,17 +121,17 @@ func (e *encoder) begin(index int) {
 
 func (e *encoder) op() *wireOp { return &e.ops[len(e.ops)-1] }
 
-func (e *encoder) code(c uint16) { e.op().code = uint16(c) }
+func (e *encoder) code(c uint16) { e.op().code = c }
 
 func (e *encoder) flag(set bool, f uint16) {
 	if set {
-		e.op().flags |= uint16(f)
+		e.op().flags |= f
 	}
 }
 
 func (e *encoder) num(values ...uint64) {
 	for i, v := range values {
-		e.op().num[i] = uint64(v)
+		e.op().num[i] = v
 	}
 }
 
@@ -144,7 +144,7 @@ func (e *encoder) slot(i int, s plan.Slot) {
 		n = int16(len(e.slots))
 		e.slots[s] = n
 	}
-	e.op().slot[i] = int16(n)
+	e.op().slot[i] = n
 }
 
 func (e *encoder) put(i int, length int) {

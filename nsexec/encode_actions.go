@@ -243,10 +243,10 @@ func (e *encoder) processAction(a plan.Action) error {
 		e.list(1, a.Candidates)
 	case plan.Verify:
 		v := wireVerify{
-			uid: uint32(a.UID), gid: uint32(a.GID),
-			bounding: uint64(a.Bounding), effective: uint64(a.Effective),
-			permitted: uint64(a.Permitted), inheritable: uint64(a.Inheritable),
-			ambient: uint64(a.Ambient),
+			uid: a.UID, gid: a.GID,
+			bounding: a.Bounding, effective: a.Effective,
+			permitted: a.Permitted, inheritable: a.Inheritable,
+			ambient: a.Ambient,
 		}
 		if a.NoNewPrivileges {
 			v.no_new_privs = 1

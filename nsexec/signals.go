@@ -13,7 +13,7 @@ import (
 // passes signals on to a payload (run, exec); the caller reads them with signalfd(2). Empty elsewhere.
 func HeldSignals() unix.Sigset_t {
 	var set unix.Sigset_t
-	set.Val[0] = uint64(early.heldSignals)
+	set.Val[0] = early.heldSignals
 	return set
 }
 

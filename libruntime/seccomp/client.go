@@ -4,6 +4,7 @@ package seccomp
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
@@ -73,4 +74,12 @@ func ask(request []byte) (*answer, error) {
 	}
 	var a answer
 	return &a, json.Unmarshal(reply, &a)
+}
+
+func (r *refusal) fault() error {
+	f := &fault.Error{Step: r.Step, Origin: r.Origin, Object: r.Object, Cause: r.Cause, Remedy: r.Remedy}
+	if r.Err != "" {
+		f.Err = errors.New(r.Err)
+	}
+	return f
 }

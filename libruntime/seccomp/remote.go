@@ -36,14 +36,6 @@ func refused(err error) *refusal {
 	return r
 }
 
-func (r *refusal) fault() error {
-	f := &fault.Error{Step: r.Step, Origin: r.Origin, Object: r.Object, Cause: r.Cause, Remedy: r.Remedy}
-	if r.Err != "" {
-		f.Err = errors.New(r.Err)
-	}
-	return f
-}
-
 // Serve answers one request of another bailey's: a profile as JSON, or nothing for what libseccomp can do.
 func Serve(request []byte) ([]byte, error) {
 	var a answer

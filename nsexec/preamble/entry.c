@@ -164,7 +164,7 @@ static void open_standard_streams(void)
 
 /* The only function that is called from outside, first in the text. Returns the stack that Go is to find. */
 __attribute__((section(".text.entry"), used)) long *preamble_entry(long *stack, struct preamble_early *early,
-								 const char *image, size_t len)
+								   const char *image, size_t len)
 {
 	const char *command = command_of(stack[0], (char **)(stack + 1));
 

@@ -28,32 +28,32 @@ static void field(const char *name, const char *type, size_t at, size_t size, si
 }
 
 /* An array is a pointer to its elements by the time that _Generic sees it. */
-#define GO_TYPE(x)                                                                                                     \
-	_Generic((x),                                                                                                  \
-	    uint16_t: "uint16",                                                                                        \
-	    int16_t *: "int16",                                                                                        \
-	    uint32_t: "uint32",                                                                                        \
-	    int32_t: "int32",                                                                                          \
-	    uint64_t: "uint64",                                                                                        \
-	    uint64_t *: "uint64",                                                                                      \
-	    struct wire_ref *: "wireRef")
-#define ELEMENT(x)                                                                                                     \
-	_Generic((x),                                                                                                  \
-	    int16_t *: sizeof(int16_t),                                                                                \
-	    uint64_t *: sizeof(uint64_t),                                                                              \
-	    struct wire_ref *: sizeof(struct wire_ref),                                                                \
-	    default: sizeof(x))
+#define GO_TYPE(x)                             \
+	_Generic((x), uint16_t                 \
+		 : "uint16", int16_t *         \
+		 : "int16", uint32_t           \
+		 : "uint32", int32_t           \
+		 : "int32", uint64_t           \
+		 : "uint64", uint64_t *        \
+		 : "uint64", struct wire_ref * \
+		 : "wireRef")
+#define ELEMENT(x)                                     \
+	_Generic((x), int16_t *                        \
+		 : sizeof(int16_t), uint64_t *         \
+		 : sizeof(uint64_t), struct wire_ref * \
+		 : sizeof(struct wire_ref), default    \
+		 : sizeof(x))
 #define STRUCT(go) (offset = 0, printf("\ntype " go " struct {\n"))
 #define FIELD(type, name)                                                                                              \
-	field(#name, GO_TYPE(((struct type *)0)->name), offsetof(struct type, name),                                   \
-	      sizeof(((struct type *)0)->name), ELEMENT(((struct type *)0)->name))
-#define END(type)                                                                                                      \
-	do {                                                                                                           \
-		if (offset != sizeof(struct type)) {                                                                   \
-			fprintf(stderr, "wire.h: a field of " #type " is missing here\n");                             \
-			exit(1);                                                                                       \
-		}                                                                                                      \
-		printf("}\n");                                                                                         \
+	field(#name, GO_TYPE(((struct type *)0)->name), offsetof(struct type, name), sizeof(((struct type *)0)->name), \
+	      ELEMENT(((struct type *)0)->name))
+#define END(type)                                                                          \
+	do {                                                                               \
+		if (offset != sizeof(struct type)) {                                       \
+			fprintf(stderr, "wire.h: a field of " #type " is missing here\n"); \
+			exit(1);                                                           \
+		}                                                                          \
+		printf("}\n");                                                             \
 	} while (0)
 
 int main(void)

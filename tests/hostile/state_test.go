@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -93,6 +94,7 @@ func TestStateOfAnotherProcess(t *testing.T) {
 			t.Run(status+"/"+string(v), func(t *testing.T) {
 				p := newPlaceIn(t, v)
 				other, end := p.bystander()
+				time.Sleep(20 * time.Millisecond) // start times have a resolution of ten
 				c := p.Container()
 				c.Create().OK(p.Env)
 				if status == "running" {
