@@ -102,6 +102,7 @@ bench: build ## measure against runc, crun and the kernel's floor (root); BENCH=
 	$(GO) run ./bench -runtime bailey=bin/bailey $(BENCH)
 
 fuzz: embedded ## fuzz the preamble for FUZZTIME seconds (600)
+	@scripts/install-deps fuzz
 	$(MAKE) -C nsexec/fuzz run FUZZTIME=$(FUZZTIME)
 
 install: build ## into DESTDIR/PREFIX/sbin
