@@ -51,7 +51,7 @@ func run(args []string, version string, stdout, stderr io.Writer) int {
 	r := &reporter{stderr: stderr}
 	app := newApp(args, version, r)
 	app.Writer, app.ErrWriter = stdout, stderr
-	err := app.Run(args)
+	err := app.Run(inOrder(app, args))
 	var status exitError
 	switch {
 	case err == nil:

@@ -181,6 +181,37 @@ func TestCreateOptions(t *testing.T) {
 	}
 }
 
+func TestFlagsBehindArguments(t *testing.T) {
+	for in, want := range map[string]string{
+		"kill web":                        "kill web",
+		"kill web KILL --all":             "kill --all web KILL",
+		"--root /r kill web -a 9":         "--root /r kill -a web 9",
+		"--root=/r --debug kill web -a 9": "--root=/r --debug kill -a web 9",
+		"update web --memory 1 --pids-limit=2 --cpu-share 3": "update --memory 1 --pids-limit=2 --cpu-share 3 web",
+		"update web -r -":          "update -r - web",
+		"update --memory 1 web":    "update --memory 1 web",
+		"kill web -- -9":           "kill -- web -9",
+		"kill -a web -- -9":        "kill -a -- web -9",
+		"kill -- web -9":           "kill -- web -9",
+		"delete web --nope":        "delete --nope web",
+		"update web --memory":      "update --memory web",
+		"exec web ls --all":        "exec web ls --all",
+		"exec -d web -t ls":        "exec -d web -t ls",
+		"ps web -o pid":            "ps web -o pid",
+		"-- kill web -a":           "-- kill web -a",
+		"nosuch web --all":         "nosuch web --all",
+		"--debug":                  "--debug",
+		"--root":                   "--root",
+		"delete kill --force":      "delete --force kill",
+		"run web --bundle /b -d -": "run --bundle /b -d web -",
+	} {
+		args := append([]string{"bailey"}, strings.Fields(in)...)
+		if got := strings.Join(inOrder(newApp(args, "", &reporter{}), args)[1:], " "); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestExecChange(t *testing.T) {
 	own := specs.Process{
 		Terminal: true, Cwd: "/", Env: []string{"PATH=/bin"}, User: specs.User{UID: 7, GID: 8},
