@@ -74,6 +74,8 @@ func askedAction(op plan.Op, pid int, rootless bool, warn func(...string)) error
 			return nil
 		}
 		return err
+	case plan.WriteTimeOffsets:
+		return writeTimeOffsets(op, pid, a.Offsets)
 	case plan.MoveNetworkDevice:
 		return moveDevice(op, pid, a)
 	case plan.SetRlimits:
@@ -88,6 +90,24 @@ func askedAction(op plan.Op, pid int, rootless bool, warn func(...string)) error
 		return nil
 	}
 	return fault.New("the plan has an action that bailey cannot do: "+op.String(), op.Origin)
+}
+
+// writeTimeOffsets writes the offsets of the time namespace that the process pid has made for its children.
+func writeTimeOffsets(op plan.Op, pid int, lines []string) error {
+	path := "/proc/" + strconv.Itoa(pid) + "/timens_offsets"
+	fd, err := openHost(path, unix.O_WRONLY)
+	if err != nil {
+		return &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "open", Err: err}
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte(strings.Join(lines, "\n")+"\n")); err != nil {
+		f := &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "write", Err: err}
+		if err == unix.ERANGE {
+			f.Cause = "the clock would be negative, or beyond 146 years (time_namespaces(7))"
+		}
+		return f
+	}
+	return nil
 }
 
 // moveDevice moves a device into the network namespace of the process pid.

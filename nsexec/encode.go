@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"strings"
 	"unsafe"
 
 	"github.com/bailey-oci/bailey/libruntime/plan"
@@ -202,14 +201,4 @@ func (e *encoder) finish() ([]byte, error) {
 	b = append(b, unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h))...)
 	b = append(b, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(e.ops))), len(e.ops)*opSize)...)
 	return append(b, e.arena...), nil
-}
-
-// offsets joins the lines of timens_offsets.
-func offsets(lines []string) string {
-	var b strings.Builder
-	for _, l := range lines {
-		b.WriteString(l)
-		b.WriteByte('\n')
-	}
-	return b.String()
 }

@@ -36,10 +36,9 @@ func (e *encoder) action(a plan.Action) error {
 	case plan.Unshare:
 		e.code(wire_OP_UNSHARE)
 		e.num(uint64(a.Namespaces))
-	case plan.NewTimeNamespace:
-		e.code(wire_OP_NEW_TIME_NAMESPACE)
+	case plan.EnterTimeNamespace:
+		e.code(wire_OP_ENTER_TIME_NAMESPACE)
 		e.slot(0, plan.SlotProc)
-		e.text(0, offsets(a.Offsets))
 	case plan.OpenProc:
 		e.code(wire_OP_OPEN_PROC)
 		e.slot(0, plan.SlotProc)

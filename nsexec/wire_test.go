@@ -23,7 +23,7 @@ func everyAction() []plan.Action {
 		plan.JoinCgroup{Slot: "cgroup/0"},
 		plan.Unshare{Namespaces: plan.CgroupNS},
 		plan.OpenProc{},
-		plan.NewTimeNamespace{Offsets: []string{"boottime 5 0"}},
+		plan.EnterTimeNamespace{},
 		plan.SetDomainname{Name: "example.org"},
 		plan.WriteSysctl{Key: "net/ipv4/ip_forward", Value: "1"},
 		plan.SetMountAttributes{Slot: plan.SlotRoot, Set: unix.MOUNT_ATTR_RDONLY, Recursive: true},

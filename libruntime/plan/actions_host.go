@@ -68,6 +68,13 @@ type SendDescriptors struct{ Slots []Slot }
 // SetOOMScore sets oom_score_adj of the container's init: -1000 (never) to 1000 (first).
 type SetOOMScore struct{ Score int }
 
+// WriteTimeOffsets writes timens_offsets (time_namespaces(7)) of the container's init. It is asked for, because the
+// file of a process that is not dumpable belongs to root of the host, which the init of a user namespace is not.
+type WriteTimeOffsets struct {
+	// Offsets are the file's lines: "monotonic 86400 0".
+	Offsets []string
+}
+
 // MoveNetworkDevice moves the caller's network device Name into the container's network namespace, with its
 // addresses, where it is called Inside and is up.
 type MoveNetworkDevice struct{ Name, Inside string }
@@ -101,6 +108,7 @@ type ReportReady struct{}
 func (WriteIDMaps) Where() Where       { return Asked }
 func (SendDescriptors) Where() Where   { return Asked }
 func (SetOOMScore) Where() Where       { return Asked }
+func (WriteTimeOffsets) Where() Where  { return Asked }
 func (MoveNetworkDevice) Where() Where { return Asked }
 func (SetRlimits) Where() Where        { return Asked }
 func (RunHooks) Where() Where          { return Asked }

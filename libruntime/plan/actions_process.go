@@ -14,14 +14,11 @@ type BecomeRoot struct{}
 type JoinCgroup struct{ Slot Slot }
 
 // Unshare makes namespaces that must not be made with the others: the cgroup namespace, whose root is
-// the cgroup of the process that makes it.
+// the cgroup of the process that makes it, and the time namespace, which is entered when its offsets are written.
 type Unshare struct{ Namespaces Namespace }
 
-// NewTimeNamespace makes a time namespace with these offsets and enters it.
-type NewTimeNamespace struct {
-	// Offsets are lines of timens_offsets: "monotonic 86400 0".
-	Offsets []string
-}
+// EnterTimeNamespace enters the time namespace that was made for the process's children, which fixes its offsets.
+type EnterTimeNamespace struct{}
 
 // OpenProc makes a procfs of the container's own, attached nowhere, in SlotProc.
 type OpenProc struct{}
@@ -133,7 +130,7 @@ type Exec struct {
 func (BecomeRoot) Where() Where         { return Init }
 func (JoinCgroup) Where() Where         { return Init }
 func (Unshare) Where() Where            { return Init }
-func (NewTimeNamespace) Where() Where   { return Init }
+func (EnterTimeNamespace) Where() Where { return Init }
 func (OpenProc) Where() Where           { return Init }
 func (LoopbackUp) Where() Where         { return Init }
 func (SetHostname) Where() Where        { return Init }

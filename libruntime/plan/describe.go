@@ -65,6 +65,9 @@ func (a SendDescriptors) String() string {
 
 func (a SetOOMScore) String() string { return "set oom_score_adj to " + strconv.Itoa(a.Score) }
 
+func (a WriteTimeOffsets) String() string {
+	return "write the offsets " + strings.Join(a.Offsets, ", ") + " of the new time namespace"
+}
 func (a MoveNetworkDevice) String() string {
 	if a.Name == a.Inside {
 		return "move the network device " + a.Name + " into the container"

@@ -14,12 +14,7 @@ func (a Unshare) String() string {
 	return "make a new " + a.Namespaces.String() + " " + many(a.Namespaces, "namespace")
 }
 
-func (a NewTimeNamespace) String() string {
-	if len(a.Offsets) == 0 {
-		return "make a new time namespace"
-	}
-	return "make a new time namespace with " + strings.Join(a.Offsets, ", ")
-}
+func (EnterTimeNamespace) String() string { return "enter the new time namespace" }
 
 func (OpenProc) String() string        { return "make a procfs of its own as proc" }
 func (LoopbackUp) String() string      { return "bring up the loopback interface" }

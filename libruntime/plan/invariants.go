@@ -239,6 +239,7 @@ func (c *checker) namespaces() {
 		c.fail(clone, "cgroup and time namespaces cannot be made by the clone")
 	}
 	c.before(find[JoinCgroup](c.ops), find[Unshare](c.ops), "a cgroup namespace's root is where its maker is")
+	c.before(find[WriteTimeOffsets](c.ops), find[EnterTimeNamespace](c.ops), "offsets are fixed when a process enters")
 	c.before(find[JoinCgroup](c.ops), find[NewFilesystem](c.ops), "its memory belongs to the container")
 	c.before(user, joins, "the user namespace may own the others")
 	c.before(joins, mount, "joining the mount namespace changes the root")

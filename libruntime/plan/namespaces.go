@@ -147,7 +147,7 @@ func (c *compiler) namespaces() {
 		c.openProc(c.ns.made&PIDNS != 0)
 	}
 	if newTime {
-		c.add(c.timeNamespace())
+		c.timeNamespace()
 	}
 	if c.ns.made&NetworkNS != 0 {
 		c.add(LoopbackUp{}, c.ns.origin(NetworkNS))
@@ -175,18 +175,19 @@ func (c *compiler) openProc(fresh bool) {
 	c.open(SlotProc, OpenDirectory{SlotProc, "/proc"}, "")
 }
 
-func (c *compiler) timeNamespace() (Action, string) {
-	var ns NewTimeNamespace
-	offsets := c.spec.Linux.TimeOffsets
-	for _, clock := range slices.Sorted(maps.Keys(offsets)) {
-		o := offsets[clock]
-		ns.Offsets = append(ns.Offsets,
-			clock+" "+strconv.FormatInt(o.Secs, 10)+" "+strconv.FormatUint(uint64(o.Nanosecs), 10))
+// timeNamespace makes the time namespace.
+func (c *compiler) timeNamespace() {
+	c.add(Unshare{TimeNS}, c.ns.origin(TimeNS))
+	if offsets := c.spec.Linux.TimeOffsets; len(offsets) > 0 {
+		var w WriteTimeOffsets
+		for _, clock := range slices.Sorted(maps.Keys(offsets)) {
+			o := offsets[clock]
+			w.Offsets = append(w.Offsets,
+				clock+" "+strconv.FormatInt(o.Secs, 10)+" "+strconv.FormatUint(uint64(o.Nanosecs), 10))
+		}
+		c.add(w, "/linux/timeOffsets")
 	}
-	if len(offsets) > 0 {
-		return ns, "/linux/timeOffsets"
-	}
-	return ns, c.ns.origin(TimeNS)
+	c.add(EnterTimeNamespace{}, c.ns.origin(TimeNS))
 }
 
 // moveNetworkDevices hands devices of the host's to the container's network namespace. It is asked for and

@@ -12,7 +12,7 @@ func uses(a Action) []Slot {
 		slots = []Slot{a.Slot}
 	case Clone:
 		slots = []Slot{a.Cgroup}
-	case NewTimeNamespace, WriteSysctl, SetExecLabel:
+	case EnterTimeNamespace, WriteSysctl, SetExecLabel:
 		slots = []Slot{SlotProc}
 	case AttachRoot, PivotRoot, MoveRoot, Chroot, RemountInPlace, MakeDirectory, MakeDevice, MakeSymlink, ReadonlyPath:
 		slots = []Slot{SlotRoot}

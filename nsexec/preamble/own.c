@@ -62,35 +62,22 @@ static int open_proc_file(struct preamble *p, int proc, const char *path, int fl
 	return failed(p, sys_4(openat2, proc, path, &how, sizeof how), "openat2", path);
 }
 
-int new_time_namespace(struct preamble *p, const struct wire_op *op)
+/* By the magic link of our own procfs, which is the kernel's. setns to it enters without a fork. */
+int enter_time_namespace(struct preamble *p, const struct wire_op *op)
 {
-	const char *offsets = string_of(p, op->ref[0]);
+	static const char tail[] = "/ns/time_for_children";
 	int proc = slot_of(p, op->slot[0]);
-	int err = failed(p, sys_1(unshare, CLONE_NEWTIME), "unshare(CLONE_NEWTIME)", 0);
-
-	if (err)
-		return err;
 	/* "self" is a link, so it is read. Our own process ID would do only in a procfs of our own. */
 	char path[64];
 	long n = sys_4(readlinkat, proc, "self", path, 16);
+
 	if (n < 0)
 		return failed(p, n, "readlinkat", "self");
-	memcpy(path + n, "/timens_offsets", sizeof "/timens_offsets");
-	if (*offsets) {
-		int fd = open_proc_file(p, proc, path, O_WRONLY);
-		if (fd < 0)
-			return fd;
-		long wrote = sys_3(write, fd, offsets, str_len(offsets));
-		sys_close(fd);
-		if (wrote < 0)
-			return failed(p, wrote, "write", "timens_offsets");
-	}
-	/* Our own procfs: this magic link is the kernel's. setns to it enters without a fork. */
-	memcpy(path + n, "/ns/time_for_children", sizeof "/ns/time_for_children");
+	memcpy(path + n, tail, sizeof tail);
 	int ns = failed(p, sys_3(openat, proc, path, O_RDONLY | O_CLOEXEC), "openat", path);
 	if (ns < 0)
 		return ns;
-	err = failed(p, sys_2(setns, ns, CLONE_NEWTIME), "setns", "time");
+	int err = failed(p, sys_2(setns, ns, CLONE_NEWTIME), "setns", "time");
 	sys_close(ns);
 	return err;
 }

@@ -86,8 +86,8 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(CLONE, clone_init, "?---", "---", 0) /* slot: cgroup; num: kinds */                                          \
 	X(ASK, ask, "?---", "---", 0)	       /* slot: to send along; num: count of actions from index on */          \
 	X(BECOME_ROOT, become_root, "----", "---", 0)                                                                  \
-	X(UNSHARE, unshare_namespaces, "----", "---", 0)	    /* num: kinds */                                   \
-	X(NEW_TIME_NAMESPACE, new_time_namespace, "i---", "s--", 0) /* slot: proc; ref: offsets */                     \
+	X(UNSHARE, unshare_namespaces, "----", "---", 0)		/* num: kinds */                               \
+	X(ENTER_TIME_NAMESPACE, enter_time_namespace, "i---", "---", 0) /* slot: proc */                               \
 	X(OPEN_PROC, open_proc, "o---", "---", 0)                                                                      \
 	X(LOOPBACK_UP, loopback_up, "----", "---", 0)                                                                  \
 	X(SET_HOSTNAME, set_hostname, "----", "s--", 0)                                                                \

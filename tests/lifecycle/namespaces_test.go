@@ -111,28 +111,35 @@ func removeMount(mounts []specs.Mount, destination string) []specs.Mount {
 }
 
 func TestTimeNamespace(t *testing.T) {
-	eachView(t, func(t *testing.T, e *harness.Env) {
-		c := e.Container(func(s *specs.Spec) {
-			s.Version = "1.1.0"
-			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
-			s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}, "monotonic": {Secs: 50}}
-		})
-		c.RunDetached().OK(e)
-		if harness.Namespace(c.PID(), "time") == harness.Namespace(os.Getpid(), "time") {
-			t.Error("no time namespace of its own")
+	eachView(t, func(t *testing.T, e *harness.Env) { timeNamespace(t, e) })
+}
+
+// The init cannot write its offsets itself there.
+func TestTimeNamespaceInUserNamespace(t *testing.T) {
+	eachView(t, func(t *testing.T, e *harness.Env) { timeNamespace(t, e, harness.UserNamespace) })
+}
+
+func timeNamespace(t *testing.T, e *harness.Env, changes ...harness.Change) {
+	c := e.Container(append(changes, func(s *specs.Spec) {
+		s.Version = "1.1.0"
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}, "monotonic": {Secs: 50}}
+	})...)
+	c.RunDetached().OK(e)
+	if harness.Namespace(c.PID(), "time") == harness.Namespace(os.Getpid(), "time") {
+		t.Error("no time namespace of its own")
+	}
+	uptime := func(s string) float64 {
+		var f float64
+		if _, err := fmt.Sscan(s, &f); err != nil {
+			t.Fatal(err)
 		}
-		uptime := func(s string) float64 {
-			var f float64
-			if _, err := fmt.Sscan(s, &f); err != nil {
-				t.Fatal(err)
-			}
-			return f
-		}
-		host := uptime(readFile(t, "/proc/uptime"))
-		if inside := uptime(c.Sh("cat /proc/uptime")); inside < host+999000 {
-			t.Errorf("uptime %v inside, %v outside", inside, host)
-		}
-	})
+		return f
+	}
+	host := uptime(readFile(t, "/proc/uptime"))
+	if inside := uptime(c.Sh("cat /proc/uptime")); inside < host+999000 {
+		t.Errorf("uptime %v inside, %v outside", inside, host)
+	}
 }
 
 // --no-pivot enters the root by moving it; the old root is out of reach as well.
