@@ -18,9 +18,9 @@ func killCommand(r *reporter) *cli.Command {
 			if err := arguments(ctx, 1, 2); err != nil {
 				return err
 			}
-			name := ctx.Args().Get(1)
-			if name == "" {
-				name = "TERM"
+			name := "TERM"
+			if ctx.NArg() == 2 {
+				name = ctx.Args().Get(1)
 			}
 			sig, err := libruntime.ParseSignal(name)
 			if err != nil {
