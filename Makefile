@@ -34,7 +34,7 @@ deps: ## install missing Debian packages (root)
 	@scripts/install-deps build test
 
 # What the binary embeds: the preamble, and the program with libseccomp with its version and checksum.
-# $(1): GOARCH; $(2): the environment of the second.
+# $(1): GOARCH; $(2): the environment of the second; $(3): the compiler of the first, where it is another one.
 define embed
 	$(MAKE) -s -C nsexec/preamble ARCH=$(1) $(3)
 	$(2) $(GO) build $(STATIC) -o $(COMPILER)_$(1) ./cmd/bailey-seccomp

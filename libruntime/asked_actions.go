@@ -92,12 +92,21 @@ func askedAction(op plan.Op, pid int, rootless bool, warn func(...string)) error
 	return fault.New("the plan has an action that bailey cannot do: "+op.String(), op.Origin)
 }
 
+// openProcOf opens a file of the process pid in procfs for an action, and returns its path, too.
+func openProcOf(op plan.Op, pid int, file string, flags int) (int, string, error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/" + file
+	fd, err := openHost(path, flags)
+	if err != nil {
+		return -1, path, &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "open", Err: err}
+	}
+	return fd, path, nil
+}
+
 // writeTimeOffsets writes the offsets of the time namespace that the process pid has made for its children.
 func writeTimeOffsets(op plan.Op, pid int, lines []string) error {
-	path := "/proc/" + strconv.Itoa(pid) + "/timens_offsets"
-	fd, err := openHost(path, unix.O_WRONLY)
+	fd, path, err := openProcOf(op, pid, "timens_offsets", unix.O_WRONLY)
 	if err != nil {
-		return &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "open", Err: err}
+		return err
 	}
 	defer unix.Close(fd)
 	if _, err := unix.Write(fd, []byte(strings.Join(lines, "\n")+"\n")); err != nil {
@@ -112,10 +121,9 @@ func writeTimeOffsets(op plan.Op, pid int, lines []string) error {
 
 // moveDevice moves a device into the network namespace of the process pid.
 func moveDevice(op plan.Op, pid int, a plan.MoveNetworkDevice) error {
-	path := "/proc/" + strconv.Itoa(pid) + "/ns/net"
-	fd, err := openHost(path, unix.O_RDONLY)
+	fd, _, err := openProcOf(op, pid, "ns/net", unix.O_RDONLY)
 	if err != nil {
-		return &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "open", Err: err}
+		return err
 	}
 	defer unix.Close(fd)
 	if err := netdev.Move(a.Name, a.Inside, fd); err != nil {
@@ -127,10 +135,9 @@ func moveDevice(op plan.Op, pid int, a plan.MoveNetworkDevice) error {
 // setOOMScore writes oom_score_adj. A score that is in force already is not written, because only a
 // privileged process may lower it.
 func setOOMScore(op plan.Op, pid, score int) error {
-	path := "/proc/" + strconv.Itoa(pid) + "/oom_score_adj"
-	fd, err := openHost(path, unix.O_RDWR)
+	fd, path, err := openProcOf(op, pid, "oom_score_adj", unix.O_RDWR)
 	if err != nil {
-		return &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "open", Err: err}
+		return err
 	}
 	defer unix.Close(fd)
 	var buf [16]byte

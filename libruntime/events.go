@@ -45,14 +45,11 @@ type watch struct {
 }
 
 func (w *watch) open() error {
-	c, err := w.rt.find(w.id)
+	c, cg, err := w.rt.findCgroup(w.id)
 	if err != nil {
 		return err
 	}
-	w.container = c
-	if w.cgroup, err = c.cgroup(); err != nil {
-		return err
-	}
+	w.container, w.cgroup = c, cg
 	if status, err := c.status(nil); err != nil {
 		return err
 	} else if status == store.Creating {

@@ -8,6 +8,20 @@ import (
 	"github.com/bailey-oci/bailey/spec"
 )
 
+// findCgroup opens a container, in whatever state it is, and its cgroup.
+func (rt *Runtime) findCgroup(id string) (*container, *cgroup.Manager, error) {
+	c, err := rt.find(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	cg, err := c.cgroup()
+	if err != nil {
+		c.Close()
+		return nil, nil, err
+	}
+	return c, cg, nil
+}
+
 // live opens and locks a container that has not stopped.
 func (rt *Runtime) live(id, operation string) (*container, *cgroup.Manager, store.Status, error) {
 	c, err := rt.lock(id)
@@ -71,14 +85,10 @@ func (rt *Runtime) Update(id string, r *specs.LinuxResources) error {
 
 // Ps returns the IDs of the container's processes as the caller sees them.
 func (rt *Runtime) Ps(id string) ([]int, error) {
-	c, err := rt.find(id)
+	c, cg, err := rt.findCgroup(id)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	cg, err := c.cgroup()
-	if err != nil {
-		return nil, err
-	}
 	return cg.AllPids()
 }

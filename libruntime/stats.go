@@ -26,15 +26,11 @@ type NetworkInterface struct {
 
 // Stats returns the figures of a container that has not stopped.
 func (rt *Runtime) Stats(id string) (*Stats, error) {
-	c, err := rt.find(id)
+	c, cg, err := rt.findCgroup(id)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	cg, err := c.cgroup()
-	if err != nil {
-		return nil, err
-	}
 	return c.stats(cg)
 }
 

@@ -129,9 +129,7 @@ func (e *encoder) flag(set bool, f uint16) {
 }
 
 func (e *encoder) num(values ...uint64) {
-	for i, v := range values {
-		e.op().num[i] = v
-	}
+	copy(e.op().num[:], values)
 }
 
 func (e *encoder) slot(i int, s plan.Slot) {

@@ -17,7 +17,7 @@ func injectFault(h *wireHeader) {
 	if n, _ := fmt.Sscanf(os.Getenv("BAILEY_FAULT"), "%8s %d", &who, &at); n != 2 {
 		return
 	}
-	h.fault_op = uint32(at)
+	h.fault_op = at
 	switch who {
 	case "preamble":
 		h.fault_kind = 1

@@ -5,4 +5,4 @@ package nsexec
 import _ "embed" // the preamble
 
 //go:embed preamble_amd64
-var image string
+var image []byte

@@ -53,7 +53,7 @@ func Take() (*Preamble, error) {
 
 // executable returns the preamble as a sealed file in memory, so that nothing in a container can write to what
 // it is executed from. It is made once.
-var executable = sync.OnceValues(func() (*os.File, error) { return memfd.Program(name, []byte(image)) })
+var executable = sync.OnceValues(func() (*os.File, error) { return memfd.Program(name, image) })
 
 // name is argv[0] of the preamble (PREAMBLE_NAME).
 const name = "bailey-init"

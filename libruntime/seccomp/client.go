@@ -60,7 +60,7 @@ func LibraryVersion() string {
 func compilerVersion() string { return imageVersion }
 
 func ask(request []byte) (*answer, error) {
-	program, err := memfd.Program("bailey-seccomp", []byte(image))
+	program, err := memfd.Program("bailey-seccomp", image)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ package seccomp
 import _ "embed" // the program with libseccomp, and its version and checksum
 
 //go:embed compiler_arm64
-var image string
+var image []byte
 
 //go:embed compiler_arm64.version
 var imageVersion string

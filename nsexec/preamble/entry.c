@@ -108,13 +108,14 @@ static const char *command_of(long argc, char **argv)
 /*
  * Signals that are to reach a payload are blocked from the start, in every thread, so that signalfd(2) gets them
  * all; Go's own way to catch signals costs two context switches for each of them. Faults are the thread's own; Go
- * preempts with URG and profiles with PROF; CHLD is about bailey's own children.
+ * preempts with URG and profiles with PROF, and has the first real-time signals; CHLD is about bailey's own children.
  */
 static void hold_signals(struct preamble_early *early)
 {
 #define BIT(n) (1ull << ((n)-1))
 	const uint64_t free = BIT(SIGKILL) | BIT(SIGSTOP) | BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) |
-			      BIT(SIGTRAP) | BIT(SIGABRT) | BIT(SIGSYS) | BIT(SIGPROF) | BIT(SIGURG) | BIT(SIGCHLD);
+			      BIT(SIGTRAP) | BIT(SIGABRT) | BIT(SIGSYS) | BIT(SIGPROF) | BIT(SIGURG) | BIT(SIGCHLD) |
+			      BIT(32) | BIT(33) | BIT(34);
 #undef BIT
 	uint64_t held = ~free;
 

@@ -300,15 +300,21 @@ static int cover(struct preamble *p, int16_t slot, int target)
 	return failed(p, err, "move_mount", 0);
 }
 
-int mask_path(struct preamble *p, const struct wire_op *op)
+/* Opens a path that is to be restricted. -ENOENT, where there is nothing, is no error. */
+static int open_restricted(struct preamble *p, const struct wire_op *op)
 {
 	const char *path = string_of(p, op->ref[0]);
 	int target = open_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), 0);
 
-	if (target == -ENOENT || target == -ENOTDIR)
-		return 0;
+	return target == -ENOTDIR ? -ENOENT : target;
+}
+
+int mask_path(struct preamble *p, const struct wire_op *op)
+{
+	int target = open_restricted(p, op);
+
 	if (target < 0)
-		return target;
+		return target == -ENOENT ? 0 : target;
 	int err = cover(p, type_of(target) == 0040000 ? op->slot[2] : op->slot[1], target);
 	sys_close(target);
 	return err;
@@ -316,13 +322,10 @@ int mask_path(struct preamble *p, const struct wire_op *op)
 
 int readonly_path(struct preamble *p, const struct wire_op *op)
 {
-	const char *path = string_of(p, op->ref[0]);
-	int target = open_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), 0);
+	int target = open_restricted(p, op);
 
-	if (target == -ENOENT || target == -ENOTDIR)
-		return 0;
 	if (target < 0)
-		return target;
+		return target == -ENOENT ? 0 : target;
 	int err = 0;
 	long clone = sys_3(open_tree, target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	if (clone < 0) {
