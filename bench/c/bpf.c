@@ -51,6 +51,9 @@ int main(void)
 	if (seccomp_arch_add(ctx, SCMP_ARCH_X86) < 0 || seccomp_arch_add(ctx, SCMP_ARCH_X32) < 0)
 		errx(1, "seccomp_arch_add");
 #endif
+	/* A search tree, which the kernel loads much more quickly than one test after the other. */
+	if (seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0)
+		errx(1, "seccomp_attr_set");
 	while (fgets(line, sizeof line, stdin)) {
 		struct scmp_arg_cmp args[6];
 		unsigned count = 0;

@@ -36,6 +36,19 @@ func Compile(cfg *specs.LinuxSeccomp) (*Program, error) {
 		return nil, fault.New("compile the seccomp profile: there is none", origin)
 	}
 	c := &compiler{cfg: cfg}
+	prog, err := c.generate()
+	if err != nil {
+		return nil, err
+	}
+	c.prog.Filter = simplify(prog)
+	if err := Check(c.prog.Filter); err != nil {
+		return nil, c.fail("", "", err, "the profile is too large, or libseccomp generated a program that the kernel would refuse")
+	}
+	return &c.prog, nil
+}
+
+// generate returns the prologue and libseccomp's program.
+func (c *compiler) generate() ([]byte, error) {
 	if err := c.flags(); err != nil {
 		return nil, err
 	}
@@ -43,7 +56,7 @@ func Compile(cfg *specs.LinuxSeccomp) (*Program, error) {
 		return nil, err
 	}
 	defer c.filter.Release()
-	for i := range cfg.Syscalls {
+	for i := range c.cfg.Syscalls {
 		if err := c.rules(i); err != nil {
 			return nil, err
 		}
@@ -55,11 +68,7 @@ func Compile(cfg *specs.LinuxSeccomp) (*Program, error) {
 	if err != nil {
 		return nil, c.fail("", "", err, "libseccomp could not generate the program")
 	}
-	c.prog.Filter = append(c.enosys(), raw...)
-	if err := Check(c.prog.Filter); err != nil {
-		return nil, c.fail("", "", err, "the profile is too large, or libseccomp generated a program that the kernel would refuse")
-	}
-	return &c.prog, nil
+	return append(c.enosys(), raw...), nil
 }
 
 // fail makes an error about a field below /linux/seccomp.

@@ -11,7 +11,7 @@ import (
 
 // formatVersion changes whenever the same profile can compile to another program with this package,
 // or the cache's file format changes.
-const formatVersion = 1
+const formatVersion = 2
 
 // canon collects the canonical bytes of a profile. Every string and list has its length in front, so
 // that no two different profiles have the same bytes. It is written by hand because encoding/json
