@@ -17,6 +17,7 @@ import (
 var early struct {
 	pid, socket int32
 	heldSignals uint64
+	timerSlack  uint64 // ns
 }
 
 // Preamble is a process that waits for a plan.

@@ -24,8 +24,15 @@ var forkable = []os.Signal{
 }
 
 // WithSignals calls start, which forks and executes a program, in a thread in which the held signals are not
-// blocked, since the program would inherit that. What arrives meanwhile is held again.
+// blocked, and which has the timer slack that the process began with, since the program would inherit that. What
+// arrives meanwhile is held again.
 func WithSignals(start func() error) error {
+	if early.timerSlack != 0 {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		// Cannot fail with these arguments.
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(early.timerSlack), 0, 0, 0)
+	}
 	if early.heldSignals == 0 {
 		return start()
 	}

@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/tests/internal/harness"
 )
@@ -232,5 +235,27 @@ func TestFailingHooksOfStart(t *testing.T) {
 			c.Delete().OK(e)
 			e.CheckNothingLeft()
 		}
+	})
+}
+
+// bailey's own timers may be late; that must not be inherited by what it executes.
+func TestTimerSlackIsNotInherited(t *testing.T) {
+	eachView(t, func(t *testing.T, e *harness.Env) {
+		dir := e.Path("slack")
+		e.Must(os.Mkdir(dir, 0o777))
+		own, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+		e.Must(err)
+		script := "cat /proc/self/timerslack_ns >>" + dir + "/slack"
+		c := e.Container(harness.Mounted(dir, "bind", dir, "rbind", "rw"), harness.Sh(script), func(s *specs.Spec) {
+			for _, name := range hookNames {
+				addHook(s, name, script, 0)
+			}
+		})
+		c.Run().OK(e)
+		if got, want := strings.Fields(readFile(t, dir, "slack")), strconv.Itoa(own); len(got) != len(hookNames)+1 ||
+			slices.ContainsFunc(got, func(s string) bool { return s != want }) {
+			t.Errorf("timer slack of hooks and payload: %q, want %q of each", got, want)
+		}
+		e.CheckNothingLeft()
 	})
 }
