@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"runtime"
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/memfd"
@@ -166,6 +167,9 @@ func (s *session) serve() error {
 			if err != nil || ready {
 				return err
 			}
+			// The init is busy now, and so is not what waits for the one processor that Go has (the catching
+			// of signals, for example), which would otherwise take its time when the payload could start.
+			runtime.Gosched()
 		default:
 			m.close()
 			return fault.New("talk to the preamble: an unknown message", "")
