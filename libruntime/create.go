@@ -199,6 +199,7 @@ func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.rt.warn(c.plan.Warnings...)
 	return c.hostActions()
 }
 

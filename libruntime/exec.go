@@ -207,6 +207,7 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 	if e.plan, err = plan.CompileExec(e.process, s, o); err != nil {
 		return err
 	}
+	e.rt.warn(e.plan.Warnings...)
 	if err := e.openOfInit(s, files); err != nil {
 		return err
 	}

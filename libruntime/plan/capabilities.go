@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"math/bits"
 	"strings"
 
@@ -51,8 +52,7 @@ type capabilitySets struct{ bounding, effective, permitted, inheritable, ambient
 // Names that the kernel does not know are left out, and so is what the kernel would refuse (effective
 // beyond permitted, inheritable beyond bounding, ambient beyond either); the specification wants a warning
 // for these (spec.Warnings). Permitted beyond bounding is left out as well: no execve(2) would let it
-// through. What bailey itself cannot hand on is an error, because the payload would
-// sooner or later fail without it for a reason nobody sees.
+// through. What bailey itself does not hold cannot be granted; by the specification that is a warning, too.
 func (c *compiler) credentials() error {
 	known := uint64(1)<<(c.o.LastCap+1) - 1
 	held := c.o.Held & known
@@ -81,7 +81,7 @@ func (c *compiler) credentials() error {
 				bit := uint64(1) << number
 				// A bounding set is a limit and no wish.
 				if held&bit == 0 && set.field != "bounding" {
-					return notHeld(name, at(c.field("/capabilities/"+set.field), i))
+					c.warnNotHeld(number, name, at(c.field("/capabilities/"+set.field), i))
 				}
 				*set.to |= bit
 			}
@@ -105,11 +105,15 @@ func (c *compiler) credentials() error {
 	return nil
 }
 
-func notHeld(name, origin string) error {
-	return &fault.Error{Step: "give the container " + name, Origin: origin, Err: errNotPermitted,
-		Cause: name + " is not in bailey's own bounding set: bailey runs in a container or under a service " +
-			"manager that has dropped it",
-		Remedy: "give it to bailey's surroundings, remove it from config.json, or add a user namespace"}
+// warnNotHeld says, once for each capability, that it cannot be granted.
+func (c *compiler) warnNotHeld(number int, name, origin string) {
+	if c.notHeld&(1<<number) != 0 {
+		return
+	}
+	c.notHeld |= 1 << number
+	c.warnings = append(c.warnings, fmt.Sprintf("config.json %s: capability %q is not granted: it is not in bailey's own "+
+		"bounding set, as in a container or under a service manager that has dropped it; a container with a user "+
+		"namespace can have it", origin, name))
 }
 
 // keepsSysAdmin reports whether CAP_SYS_ADMIN must be kept until the filter is loaded: seccomp(2) asks for

@@ -59,6 +59,9 @@ type compiler struct {
 	origin string
 	ns     namespaceSet
 	caps   capabilitySets
+	// notHeld are the capabilities of which there is a warning that they cannot be granted.
+	notHeld  uint64
+	warnings []string
 
 	// host are operations before the plan is handed over, in order; sent are the slots that they fill
 	// for the init.
@@ -146,5 +149,5 @@ func (c *compiler) assemble(joiner []Op) *Plan {
 		rest = rest[n:]
 	}
 	ops = append(ops, c.joinCgroups()...)
-	return &Plan{Ops: append(ops, c.body...), Given: c.given}
+	return &Plan{Ops: append(ops, c.body...), Given: c.given, Warnings: c.warnings}
 }

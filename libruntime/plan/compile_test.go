@@ -69,9 +69,6 @@ func TestCompileRefuses(t *testing.T) {
 		"long parameter":   {withMount(specs.Mount{Destination: "/a", Type: "overlay", Options: []string{"lowerdir=" + strings.Repeat("a", 256)}}), nil, "/mounts/0", errInvalid},
 		"no cgroup to show": {withMount(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup"}),
 			func(o *Options) { o.CgroupMounts = nil }, "/mounts/0", errMissing},
-		"a capability that is not held": {func(s *specs.Spec) {
-			s.Process.Capabilities = &specs.LinuxCapabilities{Permitted: []string{"CAP_KILL", "CAP_SYS_RESOURCE"}}
-		}, func(o *Options) { o.Held = 1 << 5 }, "/process/capabilities/permitted/1", errNotPermitted},
 		"a filter nobody compiled": {func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{} }, nil, "/linux/seccomp", errMissing},
 		"a filter nobody may load": {func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{} },
 			func(o *Options) { o.Held, o.SeccompProgram = 0, make([]byte, 8) }, "/linux/seccomp", errNotPermitted},
@@ -342,5 +339,29 @@ func TestControlCharactersAreEscaped(t *testing.T) {
 	text := p.Text()
 	if !strings.Contains(text, `\x1b[2J a\xffb\x9b ü`) {
 		t.Errorf("got %s", text[strings.LastIndex(text, "execute"):])
+	}
+}
+
+// What bailey does not hold itself cannot be granted, which is a warning.
+func TestCapabilityThatIsNotHeld(t *testing.T) {
+	o := machine()
+	o.Held = 1 << 5
+	names := []string{"CAP_KILL", "CAP_SYS_RESOURCE"}
+	p, err := Compile(small(func(s *specs.Spec) {
+		s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: names, Permitted: names, Effective: names}
+	}), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Warnings) != 1 || !strings.HasPrefix(p.Warnings[0], `config.json /process/capabilities/permitted/1: capability "CAP_SYS_RESOURCE"`) {
+		t.Errorf("warnings: %q", p.Warnings)
+	}
+	for _, op := range p.Ops {
+		if a, ok := op.Action.(SetCapabilities); ok && (a.Permitted != o.Held || a.Effective != o.Held) {
+			t.Errorf("granted: %+v", a)
+		}
+	}
+	if p, err = Compile(small(func(*specs.Spec) {}), machine()); err != nil || p.Warnings != nil {
+		t.Errorf("without a reason: %q, %v", p.Warnings, err)
 	}
 }

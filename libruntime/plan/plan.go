@@ -5,6 +5,9 @@ type Plan struct {
 	Ops []Op
 	// Given are the slots that no operation fills: the caller provides these descriptors itself.
 	Given []Slot
+	// Warnings say what of the configuration cannot be had, a line each, where that is no error by the
+	// specification.
+	Warnings []string
 }
 
 // Op is one operation and the place in config.json that asked for it.

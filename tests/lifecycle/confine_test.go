@@ -250,3 +250,21 @@ func TestMountsInsideStayInside(t *testing.T) {
 		})
 	}
 }
+
+// A capability that bailey does not hold itself cannot be granted: the container starts without it, with a warning.
+func TestCapabilityThatIsNotHeld(t *testing.T) {
+	if held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_RESOURCE, 0, 0, 0); err != nil || held != 0 {
+		t.Skip("every capability is held here")
+	}
+	eachView(t, func(t *testing.T, e *harness.Env) {
+		c := e.Container(harness.Capabilities("CAP_KILL", "CAP_SYS_RESOURCE"), harness.Sh("grep -E 'Cap(Eff|Bnd)' /proc/self/status | cut -f2"))
+		out := c.Run().OK(e)
+		if got, want := strings.Fields(out), []string{capSet("CAP_KILL"), capSet("CAP_KILL")}; fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("effective and bounding set: %v, want %v", got, want)
+		}
+		if w := e.LogWarnings(); len(w) != 1 || !strings.Contains(w[0], "CAP_SYS_RESOURCE") {
+			t.Errorf("warnings: %q", w)
+		}
+		e.CheckNothingLeft()
+	})
+}
