@@ -27,9 +27,9 @@ var forkable = []os.Signal{
 // blocked, and which has the timer slack that the process began with, since the program would inherit that. What
 // arrives meanwhile is held again.
 func WithSignals(start func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if early.timerSlack != 0 {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
 		// Cannot fail with these arguments.
 		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(early.timerSlack), 0, 0, 0)
 	}
@@ -38,8 +38,6 @@ func WithSignals(start func() error) error {
 	}
 	caught := make(chan os.Signal, 64)
 	signal.Notify(caught, forkable...)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	var set, before unix.Sigset_t
 	for _, s := range forkable {
 		set.Val[0] |= 1 << (s.(syscall.Signal) - 1)

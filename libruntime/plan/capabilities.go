@@ -61,6 +61,7 @@ func (c *compiler) credentials() error {
 		held = known
 	}
 	var wanted capabilitySets
+	var warned uint64
 	if p := c.process.Capabilities; p != nil {
 		for _, set := range []struct {
 			names []string
@@ -80,8 +81,9 @@ func (c *compiler) credentials() error {
 				}
 				bit := uint64(1) << number
 				// A bounding set is a limit and no wish.
-				if held&bit == 0 && set.field != "bounding" {
-					c.warnNotHeld(number, name, at(c.field("/capabilities/"+set.field), i))
+				if (held|warned)&bit == 0 && set.field != "bounding" {
+					warned |= bit
+					c.warnNotHeld(name, at(c.field("/capabilities/"+set.field), i))
 				}
 				*set.to |= bit
 			}
@@ -105,12 +107,8 @@ func (c *compiler) credentials() error {
 	return nil
 }
 
-// warnNotHeld says, once for each capability, that it cannot be granted.
-func (c *compiler) warnNotHeld(number int, name, origin string) {
-	if c.notHeld&(1<<number) != 0 {
-		return
-	}
-	c.notHeld |= 1 << number
+// warnNotHeld says that a capability cannot be granted.
+func (c *compiler) warnNotHeld(name, origin string) {
 	c.warnings = append(c.warnings, fmt.Sprintf("config.json %s: capability %q is not granted: it is not in bailey's own "+
 		"bounding set, as in a container or under a service manager that has dropped it; a container with a user "+
 		"namespace can have it", origin, name))

@@ -56,11 +56,9 @@ type compiler struct {
 	process *specs.Process
 	o       *Options
 	// origin is what the process's fields are relative to: "/process", or "process " for one given to exec.
-	origin string
-	ns     namespaceSet
-	caps   capabilitySets
-	// notHeld are the capabilities of which there is a warning that they cannot be granted.
-	notHeld  uint64
+	origin   string
+	ns       namespaceSet
+	caps     capabilitySets
 	warnings []string
 
 	// host are operations before the plan is handed over, in order; sent are the slots that they fill

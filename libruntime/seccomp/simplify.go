@@ -35,7 +35,8 @@ const (
 type simplifier struct {
 	nodes []node
 	known map[node]int
-	// archs are the architectures that the program tests for, and first one that it does not.
+	// archs are one architecture that the program does not test for, the native one, and the others that it
+	// tests for.
 	archs []uint32
 	// failed: the program does something that this file knows nothing of.
 	failed bool
@@ -73,7 +74,8 @@ func boundaries(prog []byte) []uint32 {
 
 // program returns the node that decides like the whole program.
 func (s *simplifier) program(prog []byte, bounds []uint32) int {
-	s.archs = []uint32{unused(prog)}
+	own, _ := archOf(native())
+	s.archs = []uint32{unused(prog), own.token}
 	var trees []int
 	for i := 0; i < len(s.archs) && !s.failed; i++ { // more are found on the way
 		trees = append(trees, s.tree(s.ranges(prog, s.archs[i], bounds)))
@@ -82,21 +84,10 @@ func (s *simplifier) program(prog []byte, bounds []uint32) int {
 		return -1
 	}
 	root := trees[0]
-	for i := len(trees) - 1; i > 0; i-- {
-		if s.archs[i] != nativeToken() {
-			root = s.branch(jeq, s.archs[i], trees[i], root)
-		}
-	}
-	if i := slices.Index(s.archs, nativeToken()); i > 0 {
+	for i := len(trees) - 1; i > 0; i-- { // the native one is put in front last, and so tested for first
 		root = s.branch(jeq, s.archs[i], trees[i], root)
 	}
 	return s.add(node{ldAbs, offArch, root, -1})
-}
-
-// nativeToken is the architecture that is tested for first.
-func nativeToken() uint32 {
-	a, _ := archOf(native())
-	return a.token
 }
 
 // unused returns an architecture that occurs nowhere in the program.
@@ -132,7 +123,7 @@ func (s *simplifier) ranges(prog []byte, arch uint32, bounds []uint32) []span {
 
 // tree returns the node that finds a number's range.
 func (s *simplifier) tree(spans []span) int {
-	if s.failed || len(spans) == 1 {
+	if len(spans) == 1 {
 		return spans[0].node
 	}
 	return s.add(node{ldAbs, offNr, s.search(spans), -1})
@@ -172,7 +163,7 @@ func (s *simplifier) branch(code uint16, k uint32, yes, no int) int {
 // follow returns what the program does for one architecture and number.
 func (s *simplifier) follow(prog []byte, arch, nr uint32) int {
 	f := &follower{simplifier: s, prog: prog, word: map[uint32]uint32{offArch: arch, offNr: nr}, done: make(map[int]int)}
-	return f.from(0, -1)
+	return f.walk(0, nothing)
 }
 
 // follower follows one program for one architecture and number, which are the words of seccomp_data that
@@ -181,27 +172,27 @@ type follower struct {
 	*simplifier
 	prog []byte
 	word map[uint32]uint32
-	done map[int]int // nodes by the place of an instruction that works on a word that is not known
+	done map[int]int // what from has returned
 }
 
-// unknown: the accumulator holds something that depends on a word which is not known.
-const unknown = -2
+// What the accumulator holds, where it is not a known word.
+const (
+	nothing = -1 // as at the start
+	unknown = -2 // what depends on a word that is not known
+)
 
-// from goes on at pc with the word at offset acc in the accumulator; -1 is none, and at the start.
-func (f *follower) from(pc int, acc int64) int {
-	begin, entry := pc, acc
-	if n, ok := f.done[begin]; ok && entry == unknown {
-		return n
-	}
-	n := f.follow(pc, acc)
-	if entry == unknown {
-		f.done[begin] = n
+// from returns the node for what is done from pc on with something unknown in the accumulator.
+func (f *follower) from(pc int) int {
+	n, ok := f.done[pc]
+	if !ok {
+		n = f.walk(pc, unknown)
+		f.done[pc] = n
 	}
 	return n
 }
 
-// follow is from without the memory of what has been done.
-func (f *follower) follow(pc int, acc int64) int {
+// walk is from with the word at offset acc, nothing or unknown in the accumulator.
+func (f *follower) walk(pc int, acc int64) int {
 	for ; ; pc++ {
 		in := insnAt(f.prog, pc)
 		switch in.code {
@@ -215,14 +206,14 @@ func (f *follower) follow(pc int, acc int64) int {
 				acc = int64(in.k)
 				continue
 			}
-			return f.load(in.k, f.from(pc+1, unknown))
+			return f.load(in.k, f.from(pc+1))
 		}
 		if acc == unknown {
 			switch in.code {
 			case and:
-				return f.add(node{and, in.k, f.from(pc+1, unknown), -1})
+				return f.add(node{and, in.k, f.from(pc + 1), -1})
 			case jeq, jgt, jge, jset:
-				return f.branch(in.code, in.k, f.from(pc+1+int(in.jt), unknown), f.from(pc+1+int(in.jf), unknown))
+				return f.branch(in.code, in.k, f.from(pc+1+int(in.jt)), f.from(pc+1+int(in.jf)))
 			}
 		}
 		var yes bool
@@ -262,7 +253,7 @@ func (s *simplifier) load(offset uint32, next int) int {
 
 // same reports whether two programs do the same for every architecture and number.
 func (s *simplifier) same(a, b []byte) bool {
-	bounds := append(boundaries(a), boundaries(b)...)
+	bounds := boundaries(slices.Concat(a, b))
 	archs := len(s.archs)
 	for _, arch := range s.archs[:archs] {
 		for _, nr := range bounds {

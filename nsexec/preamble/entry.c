@@ -127,7 +127,8 @@ static void hold_signals(struct preamble_early *early)
 /*
  * Go has a thread that looks after the others every 20 us and would wake some 200 times in the life of a `run`, on
  * the processor that the container's init needs. With a slack of 10 ms it sleeps instead. Threads inherit this, and
- * so do programs that are executed: WithSignals (signals.go) takes it back for those.
+ * so do programs that are executed: WithSignals (signals.go) takes it back for hooks and preambles, and bailey's own
+ * helpers live as briefly as bailey.
  */
 static void let_timers_be_late(struct preamble_early *early)
 {
