@@ -70,23 +70,20 @@ static int substitute(struct preamble *p, struct walk *w, size_t from, size_t to
 }
 
 /*
- * Makes the part path[from..to), whose parent exists. A link to nothing may have that name: as with
- * open(O_CREAT), what it points to is what gets made.
+ * Makes the part path[from..to) in dir. A link to nothing may have that name: as with open(O_CREAT), what it
+ * points to is what gets made.
  */
-static int make_part(struct preamble *p, int root, struct walk *w, size_t from, size_t to, enum wire_create kind,
+static int make_part(struct preamble *p, int dir, struct walk *w, size_t from, size_t to, enum wire_create kind,
 		     unsigned mode)
 {
 	char name[256], target[MAX_PATH];
 	size_t n = to - from;
+	long made;
 
 	if (n >= sizeof name)
 		return failed(p, -ENAMETOOLONG, "openat2", w->path);
 	memcpy(name, w->path + from, n);
 	name[n] = '\0';
-	int dir = open_in_root(p, root, w->path, from, 0);
-	if (dir < 0)
-		return dir;
-	long made;
 	if (kind == WIRE_CREATE_DIRECTORY) {
 		made = sys_3(mkdirat, dir, name, mode);
 	} else {
@@ -94,43 +91,37 @@ static int make_part(struct preamble *p, int root, struct walk *w, size_t from, 
 		if (made >= 0)
 			sys_close((int)made);
 	}
-	int err = 0;
-	if (made == -EEXIST) {
-		long got = sys_4(readlinkat, dir, name, target, sizeof target);
-		if (got == (long)sizeof target || ++w->links > MAX_LINKS)
-			err = failed(p, -ELOOP, "readlinkat", name);
-		else if (got > 0)
-			err = substitute(p, w, from, to, target, (size_t)got);
-		else if (got != -EINVAL && got != -ENOENT) /* not a link, or gone: somebody else is at work here */
-			err = failed(p, got, "readlinkat", name);
-	} else if (made < 0) {
-		err = failed(p, made, kind == WIRE_CREATE_DIRECTORY ? "mkdirat" : "openat", name);
-	}
-	sys_close(dir);
-	return err;
+	if (made >= 0)
+		return 0;
+	if (made != -EEXIST)
+		return failed(p, made, kind == WIRE_CREATE_DIRECTORY ? "mkdirat" : "openat", name);
+	long got = sys_4(readlinkat, dir, name, target, sizeof target);
+	if (got == (long)sizeof target || ++w->links > MAX_LINKS)
+		return failed(p, -ELOOP, "readlinkat", name);
+	if (got > 0)
+		return substitute(p, w, from, to, target, (size_t)got);
+	/* Not a link, or gone: somebody else is at work here. */
+	return got == -EINVAL || got == -ENOENT ? 0 : failed(p, got, "readlinkat", name);
 }
 
-/* Finds the first part of the path that does not exist: path[*from..*to). Returns 0 if all of them do. */
+/*
+ * Finds the part of the path that is the first to be missing, path[*from..*to), and opens the directory that it is
+ * missing from. The path as a whole does not exist. The search begins at its end, where most often one part is missing.
+ */
 static int find_missing(struct preamble *p, int root, const struct walk *w, int nosymlinks, size_t *from, size_t *to)
 {
-	for (size_t at = 0;;) {
-		while (at < w->len && w->path[at] == '/')
-			at++;
-		size_t end = at;
-		while (end < w->len && w->path[end] != '/')
-			end++;
-		if (end == at)
-			return 0;
-		int fd = open_in_root(p, root, w->path, end, nosymlinks);
-		if (fd == -ENOENT) {
-			*from = at;
-			*to = end;
-			return 1;
-		}
-		if (fd < 0)
-			return fd;
-		sys_close(fd);
-		at = end;
+	size_t end = w->len;
+
+	for (;;) {
+		while (end && w->path[end - 1] == '/')
+			end--;
+		*to = end;
+		while (end && w->path[end - 1] != '/')
+			end--;
+		*from = end;
+		int dir = open_in_root(p, root, w->path, end, nosymlinks);
+		if (dir != -ENOENT || !end)
+			return dir;
 	}
 }
 
@@ -154,19 +145,17 @@ int create_in_root(struct preamble *p, int root, const char *path, size_t len, e
 	w.len = len;
 	w.links = 0;
 	for (int round = 0; round < MAX_PATH; round++) {
-		int missing = find_missing(p, root, &w, nosymlinks, &from, &to);
-		if (missing < 0)
-			return missing;
-		if (missing) {
-			size_t end = to;
-			while (end < w.len && w.path[end] == '/')
-				end++;
-			int last = end == w.len;
-			int err =
-			    make_part(p, root, &w, from, to, last ? kind : WIRE_CREATE_DIRECTORY, last ? mode : 0755);
-			if (err)
-				return err;
-		}
+		int dir = find_missing(p, root, &w, nosymlinks, &from, &to);
+		if (dir < 0)
+			return dir;
+		size_t end = to;
+		while (end < w.len && w.path[end] == '/')
+			end++;
+		int last = end == w.len;
+		int err = make_part(p, dir, &w, from, to, last ? kind : WIRE_CREATE_DIRECTORY, last ? mode : 0755);
+		sys_close(dir);
+		if (err)
+			return err;
 		fd = open_in_root(p, root, w.path, w.len, nosymlinks);
 		if (fd != -ENOENT)
 			return fd;

@@ -28,19 +28,23 @@ static uint64_t read_set(int option, int argument)
 	return set;
 }
 
+/* Drops all but the capabilities to keep, and reads back. Those that are gone already need no CAP_SETPCAP. */
 int drop_bounding(struct preamble *p, const struct wire_op *op)
 {
-	uint64_t keep = op->num[0], had = read_set(PR_CAPBSET_READ, 0);
-
 	for (int cap = 0; cap < ALL_CAPABILITIES; cap++) {
-		if (!(had >> cap & 1) || keep >> cap & 1)
+		if (op->num[0] >> cap & 1)
+			continue;
+		long has = sys_5(prctl, PR_CAPBSET_READ, cap, 0, 0, 0);
+		if (has < 0)
+			break;
+		if (!has)
 			continue;
 		long err = sys_5(prctl, PR_CAPBSET_DROP, cap, 0, 0, 0);
 		if (err < 0)
 			return failed(p, err, "prctl(PR_CAPBSET_DROP)", 0);
+		if (sys_5(prctl, PR_CAPBSET_READ, cap, 0, 0, 0))
+			return failed(p, -EIO, "prctl(PR_CAPBSET_READ)", "the bounding set is not what it was set to");
 	}
-	if (read_set(PR_CAPBSET_READ, 0) != (had & keep))
-		return failed(p, -EIO, "prctl(PR_CAPBSET_READ)", "the bounding set is not what it was set to");
 	return 0;
 }
 
@@ -73,14 +77,11 @@ int set_capabilities(struct preamble *p, const struct wire_op *op)
 	long err = sys_2(capset, &h, d);
 	if (err < 0)
 		return failed(p, err, "capset", 0);
-	uint64_t ambient = op->num[3], has = read_set(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET);
-	if (has == ambient)
-		return 0;
 	err = sys_5(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (err < 0)
 		return failed(p, err, "prctl(PR_CAP_AMBIENT_CLEAR_ALL)", 0);
 	for (int cap = 0; cap < ALL_CAPABILITIES; cap++) {
-		if (!(ambient >> cap & 1))
+		if (!(op->num[3] >> cap & 1))
 			continue;
 		err = sys_5(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
 		if (err < 0)
