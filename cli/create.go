@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/bailey-oci/bailey/libruntime"
+	"github.com/bailey-oci/bailey/libruntime/signals"
 )
 
 func createCommand(r *reporter) *cli.Command {
@@ -21,7 +22,11 @@ func createCommand(r *reporter) *cli.Command {
 				return err
 			}
 			opts := createOptions(ctx)
-			return rt.Create(untilSignal(), &opts)
+			var err error
+			if opts.Signals, err = signals.Catch(); err != nil {
+				return err
+			}
+			return rt.Create(&opts)
 		}),
 	}
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"math"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime"
+	"github.com/bailey-oci/bailey/libruntime/signals"
 	"github.com/bailey-oci/bailey/spec"
 )
 
@@ -53,7 +53,6 @@ func execute(ctx *cli.Context, rt *libruntime.Runtime) error {
 		Cgroups:       ctx.StringSlice("cgroup"),
 		IgnorePaused:  ctx.Bool("ignore-paused"),
 		NoSubreaper:   ctx.Bool("no-subreaper"),
-		Signals:       payloadSignals(),
 	}
 	if file := ctx.String("process"); file != "" {
 		if err := arguments(ctx, 1, 1); err != nil {
@@ -69,7 +68,11 @@ func execute(ctx *cli.Context, rt *libruntime.Runtime) error {
 		}
 		opts.Change = func(p *specs.Process) error { return change(ctx, p) }
 	}
-	status, err := rt.Exec(context.Background(), ctx.Args().First(), opts)
+	var err error
+	if opts.Signals, err = signals.Catch(); err != nil {
+		return err
+	}
+	status, err := rt.Exec(ctx.Args().First(), opts)
 	if err != nil {
 		return err
 	}

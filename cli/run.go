@@ -1,11 +1,10 @@
 package cli
 
 import (
-	"context"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/bailey-oci/bailey/libruntime"
+	"github.com/bailey-oci/bailey/libruntime/signals"
 )
 
 func runCommand(r *reporter) *cli.Command {
@@ -22,13 +21,17 @@ func runCommand(r *reporter) *cli.Command {
 			if err := arguments(ctx, 1, 1); err != nil {
 				return err
 			}
-			status, err := rt.Run(context.Background(), &libruntime.RunOptions{
+			opts := &libruntime.RunOptions{
 				CreateOptions: createOptions(ctx),
 				Detach:        ctx.Bool("detach"),
 				Keep:          ctx.Bool("keep"),
 				NoSubreaper:   ctx.Bool("no-subreaper"),
-				Signals:       payloadSignals(),
-			})
+			}
+			var err error
+			if opts.Signals, err = signals.Catch(); err != nil {
+				return err
+			}
+			status, err := rt.Run(opts)
 			if err != nil {
 				return err
 			}

@@ -1,17 +1,13 @@
 package cli
 
 import (
-	"context"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/bailey-oci/bailey/libruntime"
 )
 
 func startCommand(r *reporter) *cli.Command {
-	return r.simple("start", "let the payload of a created container go", func(rt *libruntime.Runtime, id string) error {
-		return rt.Start(context.Background(), id)
-	})
+	return r.simple("start", "let the payload of a created container go", (*libruntime.Runtime).Start)
 }
 
 // simple makes a command that takes an ID and nothing else.

@@ -1,6 +1,7 @@
 package libruntime
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strconv"
@@ -59,7 +60,7 @@ func (c *creation) runHooks(a plan.RunHooks) error {
 		return err
 	}
 	c.hooked = true
-	return hooks.Run(c.ctx, a.Point, list, c.path, state)
+	return c.relay.during(func(ctx context.Context) error { return hooks.Run(ctx, a.Point, list, c.path, state) })
 }
 
 // askedAction does an action that concerns the process pid, of a new container or in an existing one.

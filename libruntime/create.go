@@ -1,17 +1,16 @@
 package libruntime
 
 import (
-	"context"
 	"os"
 	"strconv"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/signals"
 	"github.com/bailey-oci/bailey/libruntime/store"
 	"github.com/bailey-oci/bailey/nsexec"
 	"github.com/bailey-oci/bailey/spec"
@@ -40,13 +39,16 @@ type CreateOptions struct {
 	// ListenFDs is the number of sockets, from descriptor 3 on, that a service manager has given to
 	// bailey for the payload (sd_listen_fds(3)).
 	ListenFDs uint32
+	// Signals are those that reach bailey. Until the payload has started, those that ask a program to end undo what
+	// was made; afterwards all are passed on to it. nil leaves them their default actions.
+	Signals *signals.Caught
 }
 
-// Create makes a container and leaves it waiting for Start. If the context is cancelled meanwhile, what was
-// made is undone.
-func (rt *Runtime) Create(ctx context.Context, opts *CreateOptions) error {
+// Create makes a container and leaves it waiting for Start.
+func (rt *Runtime) Create(opts *CreateOptions) error {
 	c := &creation{rt: rt, opts: opts}
-	init, err := c.make(ctx)
+	c.relay.caught = opts.Signals
+	init, err := c.make()
 	if err != nil {
 		return err
 	}
@@ -88,16 +90,13 @@ type creation struct {
 	console *os.File
 	// hooked: the hooks have begun, or might have, so that poststop hooks have something to undo.
 	hooked bool
-	ctx    context.Context
 	pid    int
-	// watch ends the killing of the init when ctx is cancelled. It reports whether that has not begun.
-	watch func() bool
+	relay  relay
 }
 
 // make takes everything up to the init that waits for its start. The container's directory stays
 // locked. On an error nothing is left.
-func (c *creation) make(ctx context.Context) (init *nsexec.Init, err error) {
-	c.ctx = ctx
+func (c *creation) make() (init *nsexec.Init, err error) {
 	// First of all, so that it starts beside what follows.
 	preamble, err := nsexec.Take()
 	if err != nil {
@@ -119,17 +118,14 @@ func (c *creation) make(ctx context.Context) (init *nsexec.Init, err error) {
 	}
 	faultpoint.Here()
 	init, err = preamble.Run(c.plan, &nsexec.Server{
-		Descriptors: descriptors, Late: c.lateActions, Cloned: c.cloned, Asked: c.asked,
+		Descriptors: descriptors, Late: c.lateActions, Cloned: c.cloned, Asked: c.asked, Await: c.relay.await,
 	})
 	c.early.close()
-	if err == nil && c.watch() {
-		return init, nil
+	if err != nil {
+		c.undo(nil)
+		return nil, err
 	}
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
-	c.undo(init)
-	return nil, err
+	return init, nil
 }
 
 // record makes the container's directory and puts on record what is going to be made.
@@ -205,16 +201,12 @@ func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
 
 // cloned puts the container's init on record.
 func (c *creation) cloned(pid int) error {
-	if err := context.Cause(c.ctx); err != nil {
-		return err
-	}
 	c.pid = pid
 	p, err := observe(pid)
 	if err != nil {
 		return err
 	}
 	c.rec.PID, c.rec.StartTime = p.pid, p.start
-	c.watch = context.AfterFunc(c.ctx, func() { _ = p.signal(unix.SIGKILL) })
 	return c.dir.Write(c.rec)
 }
 

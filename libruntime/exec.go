@@ -1,7 +1,6 @@
 package libruntime
 
 import (
-	"context"
 	"os"
 	"slices"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/idmap"
 	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/signals"
 	"github.com/bailey-oci/bailey/libruntime/store"
 	"github.com/bailey-oci/bailey/nsexec"
 	"github.com/bailey-oci/bailey/spec"
@@ -33,20 +33,18 @@ type ExecOptions struct {
 	// IgnorePaused executes the process even in a paused container, where it will wait.
 	IgnorePaused bool
 	// Signals and NoSubreaper are as for run.
-	Signals     *Signals
+	Signals     *signals.Caught
 	NoSubreaper bool
 }
 
 // Exec executes a process in a container that runs (or waits for its start) and, unless detached, waits
 // for it and returns its exit status, as Run does.
-func (rt *Runtime) Exec(ctx context.Context, id string, opts *ExecOptions) (status int, err error) {
+func (rt *Runtime) Exec(id string, opts *ExecOptions) (status int, err error) {
 	preamble, err := nsexec.Take()
 	if err != nil {
 		return 0, err
 	}
-	relay, ctx := newRelay(ctx, opts.Signals)
-	defer relay.settle()
-	e := &execution{rt: rt, opts: opts, ctx: ctx}
+	e := &execution{rt: rt, opts: opts, relay: relay{caught: opts.Signals}}
 	descriptors, err := e.prepare(id)
 	if e.container != nil {
 		defer e.container.Close()
@@ -55,29 +53,26 @@ func (rt *Runtime) Exec(ctx context.Context, id string, opts *ExecOptions) (stat
 		preamble.Discard()
 		return 0, err
 	}
-	init, err := preamble.Run(e.plan, &nsexec.Server{Descriptors: descriptors, Cloned: e.cloned, Asked: e.asked})
-	if err == nil {
-		status, err = e.run(init, relay)
+	init, err := preamble.Run(e.plan, &nsexec.Server{
+		Descriptors: descriptors, Cloned: e.cloned, Asked: e.asked, Await: e.relay.await,
+	})
+	if err != nil {
+		return 0, err
 	}
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
-	}
-	return status, err
+	return e.run(init)
 }
 
 // execution is the execution of one process in a container.
 type execution struct {
 	rt   *Runtime
 	opts *ExecOptions
-	ctx  context.Context
 
 	container *container
 	process   *specs.Process
 	plan      *plan.Plan
 	pid       int
 	console   *os.File
-	// watch ends the killing of the process when ctx is cancelled.
-	watch func() bool
+	relay     relay
 }
 
 // prepare finds the container, decides what is executed and makes the plan and its descriptors.
@@ -271,8 +266,7 @@ func joinFiles(cg *cgroup.Manager, sub []string) (*os.File, []*os.File, error) {
 
 func (e *execution) cloned(pid int) error {
 	e.pid = pid
-	e.watch = context.AfterFunc(e.ctx, func() { _ = unix.Kill(pid, unix.SIGKILL) })
-	return context.Cause(e.ctx)
+	return nil
 }
 
 // asked does what the process asks for while it enters the container.
@@ -286,7 +280,7 @@ func (e *execution) asked(op plan.Op, received *os.File) (*os.File, error) {
 }
 
 // run lets the process go and waits for it.
-func (e *execution) run(init *nsexec.Init, relay *relay) (status int, err error) {
+func (e *execution) run(init *nsexec.Init) (status int, err error) {
 	var term *terminal
 	waited := false
 	defer func() {
@@ -312,14 +306,12 @@ func (e *execution) run(init *nsexec.Init, relay *relay) (status int, err error)
 	if err := writePIDFile(e.opts.PIDFile, init.PID); err != nil {
 		return 0, err
 	}
-	relay.catching()
-	if err := init.Start(nil); err != nil {
+	if err := init.Start(nil, e.relay.await); err != nil {
 		if e.opts.PIDFile != "" {
 			_ = os.Remove(e.opts.PIDFile)
 		}
 		return 0, err
 	}
-	e.watch()
 	if e.opts.Detach {
 		return 0, nil
 	}
@@ -329,5 +321,5 @@ func (e *execution) run(init *nsexec.Init, relay *relay) (status int, err error)
 		}
 	}
 	waited = true
-	return relay.wait(init.PID, term)
+	return e.relay.wait(init.PID, term)
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/signals"
 	"github.com/bailey-oci/bailey/libruntime/store"
 )
 
@@ -187,19 +189,70 @@ func TestReadConfig(t *testing.T) {
 	}
 }
 
+// relayOf returns a relay that finds signals which have been sent already.
+func relayOf(t *testing.T, sent ...unix.Signal) *relay {
+	t.Helper()
+	pipe := newPipe(t)
+	for _, s := range sent {
+		if _, err := unix.Write(pipe[1], []byte{byte(s)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &relay{caught: signals.From(pipe[0])}
+}
+
+func newPipe(t *testing.T) (ends [2]int) {
+	t.Helper()
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unix.Close(ends[0])
+		unix.Close(ends[1])
+	})
+	return ends
+}
+
 func TestRelayUnmakesUntilThePayloadRuns(t *testing.T) {
-	signals := make(chan os.Signal, 4)
-	signals <- unix.SIGUSR1
-	signals <- unix.SIGTERM
-	r, ctx := newRelay(context.Background(), &Signals{C: signals})
-	<-ctx.Done()
-	if err := context.Cause(ctx); !strings.Contains(err.Error(), "terminated") {
+	r := relayOf(t, unix.SIGUSR1, unix.SIGTERM)
+	quiet := newPipe(t)
+	if err := r.await(quiet[0]); err == nil || !strings.Contains(err.Error(), "terminated") {
 		t.Errorf("got %v", err)
 	}
-	r.settle()
-	r.settle()
-	if len(r.early) != 1 || r.early[0] != os.Signal(unix.SIGUSR1) {
+	if !slices.Equal(r.early, []unix.Signal{unix.SIGUSR1}) {
 		t.Errorf("kept %v", r.early)
+	}
+	// Each wait that follows has to end, too.
+	if err := r.await(quiet[0]); err == nil {
+		t.Error("it went on")
+	}
+}
+
+func TestRelayPrefersWhatHasCome(t *testing.T) {
+	r := relayOf(t, unix.SIGTERM)
+	news := newPipe(t)
+	if _, err := unix.Write(news[1], []byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.await(news[0]); err != nil {
+		t.Error(err)
+	}
+	if s := r.caught.Next(); s != unix.SIGTERM {
+		t.Errorf("the signal is lost: %v", s)
+	}
+}
+
+func TestRelayEndsWhatTakesLong(t *testing.T) {
+	r := relayOf(t, unix.SIGHUP)
+	err := r.during(func(ctx context.Context) error {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	})
+	if err == nil || !strings.Contains(err.Error(), "hangup") {
+		t.Errorf("got %v", err)
+	}
+	if err := relayOf(t).during(func(ctx context.Context) error { return ctx.Err() }); err != nil {
+		t.Error(err)
 	}
 }
 

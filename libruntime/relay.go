@@ -3,130 +3,129 @@ package libruntime
 import (
 	"context"
 	"fmt"
-	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/libruntime/signals"
 )
-
-// Signals are the signals that reach bailey while it has to do with a payload.
-type Signals struct {
-	// C delivers them.
-	C <-chan os.Signal
-	// Ready is closed when all of them are caught; no payload is started before. nil: they are.
-	Ready <-chan struct{}
-}
 
 // relay does with the signals that are sent to bailey what they are sent for: until the payload has started
 // those that ask a program to end have it unmade, afterwards all are passed on to it.
 type relay struct {
-	signals <-chan os.Signal
-	ready   <-chan struct{}
+	caught *signals.Caught // nil: they have their default actions
 	// early are signals that came before the payload had started and were not for bailey.
-	early []os.Signal
-	done  chan struct{}
-	ended chan struct{}
+	early []unix.Signal
+	// cause says which signal has asked bailey to end.
+	cause error
 }
 
-// newRelay begins to receive signals, which may be nil. The context is cancelled by one that asks to end
-// before settle is called.
-func newRelay(ctx context.Context, signals *Signals) (*relay, context.Context) {
-	if signals == nil {
-		return new(relay), ctx
+// receive takes what has been sent before the payload has started.
+func (r *relay) receive() {
+	for s := r.caught.Next(); s != 0 && r.cause == nil; s = r.caught.Next() {
+		switch s {
+		case unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT:
+			r.cause = fmt.Errorf("interrupted by signal: %v", s)
+		default:
+			r.early = append(r.early, s)
+		}
 	}
-	r := &relay{signals: signals.C, ready: signals.Ready}
-	ctx, cancel := context.WithCancelCause(ctx)
-	r.done, r.ended = make(chan struct{}), make(chan struct{})
+}
+
+// await waits until a descriptor can be read, or returns an error if a signal asks bailey to end before. What has
+// come already goes first: a payload that has started is not unmade.
+func (r *relay) await(fd int) error {
+	if r.caught == nil {
+		return nil // reading waits by itself
+	}
+	for r.cause == nil {
+		ready, err := r.caught.Wait(fd)
+		if ready || err != nil {
+			return err
+		}
+		r.receive()
+	}
+	return r.cause
+}
+
+// during calls do, which waits for something else than a descriptor, with a context that is cancelled by a signal that
+// asks bailey to end.
+func (r *relay) during(do func(context.Context) error) error {
+	if r.caught == nil {
+		return do(context.Background())
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	over, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return &fault.Error{Step: "wait for signals", Syscall: "eventfd2", Err: err}
+	}
+	defer unix.Close(over)
+	ended := make(chan struct{})
 	go func() {
-		defer close(r.ended)
-		for {
-			select {
-			case s := <-r.signals:
-				switch s {
-				case unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT:
-					cancel(fmt.Errorf("interrupted by signal: %v", s))
-				default:
-					r.early = append(r.early, s)
-				}
-			case <-r.done:
-				return
-			}
+		defer close(ended)
+		if err := r.await(over); err != nil {
+			cancel(err)
 		}
 	}()
-	return r, ctx
-}
-
-// catching waits until all signals are caught.
-func (r *relay) catching() {
-	if r.ready != nil {
-		<-r.ready
-	}
-}
-
-// settle ends the time in which signals are for bailey itself. It can be called again.
-func (r *relay) settle() {
-	if r.done != nil {
-		close(r.done)
-		<-r.ended
-		r.done = nil
-	}
+	err = do(ctx)
+	one := [8]byte{1, 1, 1, 1, 1, 1, 1, 1} // any number but 0, whatever the order of its bytes
+	_, _ = unix.Write(over, one[:])
+	<-ended
+	return err
 }
 
 // wait passes signals on to the process pid, a child, until it ends, and returns its exit status. Every
 // other child that ends meanwhile is reaped. term, which may be nil, is the payload's terminal.
 func (r *relay) wait(pid int, term *terminal) (int, error) {
-	r.settle()
+	if r.caught == nil {
+		status, _, err := reap(pid, 0)
+		return status, err
+	}
 	for _, s := range r.early {
 		pass(pid, term, s)
 	}
-	if r.signals == nil {
-		return reap(pid)
-	}
-	type result struct {
-		status int
-		err    error
-	}
-	exited := make(chan result, 1)
-	go func() {
-		status, err := reap(pid)
-		exited <- result{status, err}
-	}()
 	for {
-		select {
-		case res := <-exited:
-			return res.status, res.err
-		case s := <-r.signals:
+		status, ended, err := reap(pid, unix.WNOHANG)
+		if ended || err != nil {
+			return status, err
+		}
+		if _, err := r.caught.Wait(-1); err != nil {
+			return 0, fault.Wrap(err, "wait for the payload", "")
+		}
+		for s := r.caught.Next(); s != 0; s = r.caught.Next() {
 			pass(pid, term, s)
 		}
 	}
 }
 
 // pass hands a signal on to a child that has not been reaped.
-func pass(pid int, term *terminal, s os.Signal) {
+func pass(pid int, term *terminal, s unix.Signal) {
 	switch s {
-	case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE:
-		// About bailey's own children, threads and output.
+	case unix.SIGCHLD, unix.SIGPIPE:
+		// About bailey's own children and output.
 	case unix.SIGWINCH:
 		term.resize()
 	default:
 		// A failure means that it has ended, which is noticed in a moment.
-		_ = unix.Kill(pid, s.(syscall.Signal))
+		_ = unix.Kill(pid, s)
 	}
 }
 
-// reap waits for children until pid has ended and returns its exit status.
-func reap(pid int) (int, error) {
+// reap reaps children until pid has ended, and then returns its exit status; with WNOHANG among the options, only
+// those that have ended already.
+func reap(pid, options int) (status int, ended bool, err error) {
 	for {
 		var ws unix.WaitStatus
-		ended, err := unix.Wait4(-1, &ws, 0, nil)
+		child, err := unix.Wait4(-1, &ws, options, nil)
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
-			return 0, &fault.Error{Step: "wait for the payload", Syscall: "wait4", Err: err}
-		case ended == pid:
-			return exitStatus(ws), nil
+			return 0, false, &fault.Error{Step: "wait for the payload", Syscall: "wait4", Err: err}
+		case child == pid:
+			return exitStatus(ws), true, nil
+		case child == 0:
+			return 0, false, nil
 		}
 	}
 }

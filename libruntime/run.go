@@ -1,7 +1,6 @@
 package libruntime
 
 import (
-	"context"
 	"errors"
 	"os"
 
@@ -22,32 +21,27 @@ type RunOptions struct {
 	Detach bool
 	// Keep leaves the record of the container when it has stopped, to be deleted later.
 	Keep bool
-	// Signals are those that reach bailey. Until the payload has started, those that ask a program to end
-	// undo what was made; afterwards all are passed on to it. May be nil.
-	Signals *Signals
 	// NoSubreaper does not adopt the orphans of a container that shares the caller's pid namespace.
 	NoSubreaper bool
 }
 
 // Run makes a container, starts it, and waits for the payload, whose exit status it returns: 128 and the
 // signal's number if a signal ended it. Afterwards the container is deleted. On an error nothing is left of
-// it. The context is about the making of the container, up to the poststart hooks.
-func (rt *Runtime) Run(ctx context.Context, opts *RunOptions) (status int, err error) {
+// it.
+func (rt *Runtime) Run(opts *RunOptions) (status int, err error) {
 	c := &creation{rt: rt, opts: &opts.CreateOptions, attached: true, detach: opts.Detach}
+	c.relay.caught = opts.Signals
 	if !opts.NoSubreaper && !opts.Detach {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			return 0, &fault.Error{Step: "become the subreaper of the container", Syscall: "prctl", Err: err}
 		}
 	}
-	relay, ctx := newRelay(ctx, opts.Signals)
-	defer relay.settle()
-	init, err := c.make(ctx)
+	init, err := c.make()
 	if err != nil {
 		return 0, err
 	}
 	c.hooked = true
-	relay.catching()
-	term, err := c.start(ctx, init)
+	term, err := c.start(init)
 	if err != nil {
 		term.close()
 		c.undo(init)
@@ -59,7 +53,7 @@ func (rt *Runtime) Run(ctx context.Context, opts *RunOptions) (status int, err e
 	}
 	// Others may work on the container while it runs.
 	c.dir.Unlock()
-	status, err = relay.wait(init.PID, term)
+	status, err = c.relay.wait(init.PID, term)
 	term.close()
 	if opts.Keep {
 		return status, err
@@ -81,7 +75,7 @@ func (rt *Runtime) Run(ctx context.Context, opts *RunOptions) (status int, err e
 }
 
 // start lets the payload go. The result, which serves its terminal, may be nil.
-func (c *creation) start(ctx context.Context, init *nsexec.Init) (term *terminal, err error) {
+func (c *creation) start(init *nsexec.Init) (term *terminal, err error) {
 	if c.console != nil {
 		term, err = serveTerminal(c.console)
 		c.console = nil
@@ -99,14 +93,14 @@ func (c *creation) start(ctx context.Context, init *nsexec.Init) (term *terminal
 	state, err := startState(c.rec)
 	if err == nil {
 		faultpoint.Here()
-		err = init.Start(state)
+		err = init.Start(state, c.relay.await)
 	}
 	if err == nil {
 		var poststart []specs.Hook
 		if c.spec.Hooks != nil {
 			poststart = c.spec.Hooks.Poststart
 		}
-		err = runPoststart(ctx, c.rec, poststart)
+		err = runPoststart(&c.relay, c.rec, poststart)
 	}
 	if err != nil && c.opts.PIDFile != "" {
 		_ = os.Remove(c.opts.PIDFile)

@@ -17,7 +17,7 @@ import (
 
 // Start lets the payload of a created container go, and runs the poststart hooks. If either fails, the
 // container is stopped and the error says why; its record stays, to be deleted.
-func (rt *Runtime) Start(ctx context.Context, id string) error {
+func (rt *Runtime) Start(id string) error {
 	c, err := rt.lock(id)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (rt *Runtime) Start(ctx context.Context, id string) error {
 		}
 		poststart = s.Hooks.Poststart
 	}
-	if err := runPoststart(ctx, c.rec, poststart); err != nil {
+	if err := runPoststart(new(relay), c.rec, poststart); err != nil {
 		return rt.stopped(c, err)
 	}
 	return nil
@@ -81,7 +81,7 @@ func startState(rec *store.Record) ([]byte, error) {
 }
 
 // runPoststart runs the poststart hooks of a container that runs.
-func runPoststart(ctx context.Context, rec *store.Record, poststart []specs.Hook) error {
+func runPoststart(r *relay, rec *store.Record, poststart []specs.Hook) error {
 	if len(poststart) == 0 {
 		return nil
 	}
@@ -89,7 +89,9 @@ func runPoststart(ctx context.Context, rec *store.Record, poststart []specs.Hook
 	if err != nil {
 		return err
 	}
-	return hooks.Run(ctx, "poststart", poststart, rec.Bundle, state)
+	return r.during(func(ctx context.Context) error {
+		return hooks.Run(ctx, "poststart", poststart, rec.Bundle, state)
+	})
 }
 
 // stopped kills a container whose start has failed because of err, waits for its end and returns err.

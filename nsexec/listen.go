@@ -43,7 +43,7 @@ func Start(path string, state []byte) error {
 		return &fault.Error{Step: "reach the container's init", Object: path, Err: err}
 	}
 	defer sock.Close()
-	return start(sock, state)
+	return start(sock, state, nil)
 }
 
 // withSocket hands f a new socket and path's address. A socket's address has room for 107 bytes, a path

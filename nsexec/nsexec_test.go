@@ -141,7 +141,7 @@ func TestContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := init.Start(nil); err != nil {
+	if err := init.Start(nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if ws := wait(init.PID); ws.ExitStatus() != 42 {
@@ -235,7 +235,7 @@ func TestExecFailure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = init.Start(nil)
+	err = init.Start(nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "stat /gone: no such file or directory") {
 		t.Errorf("got %v", err)
 	}
@@ -256,7 +256,7 @@ func TestLinksStayInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := init.Start(nil); err != nil {
+	if err := init.Start(nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if ws := wait(init.PID); ws.ExitStatus() != 42 {

@@ -16,7 +16,6 @@ import (
 // zero in programs that are not linked with that entry point.
 var early struct {
 	pid, socket int32
-	heldSignals uint64
 	timerSlack  uint64 // ns
 }
 
@@ -73,7 +72,7 @@ func spawn() (*Preamble, error) {
 	// By way of this process, since the child closes what is not to be inherited before it executes.
 	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), exe.Fd())
 	var pid int
-	err = WithSignals(func() (err error) {
+	err = WithTimerSlack(func() (err error) {
 		pid, err = syscall.ForkExec(path, []string{name, strconv.Itoa(pair[1])},
 			&syscall.ProcAttr{Files: inheritable(pair[1])})
 		return err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"maps"
 	"os"
-	"runtime"
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/memfd"
@@ -24,11 +23,29 @@ type Server struct {
 	// Cloned is called once with the process ID of the container's init, as seen by the caller, before
 	// the init does anything that outlives it. An error ends it.
 	Cloned func(pid int) error
+	// Await, if not nil, is called before each wait for the preamble. Its error ends the execution.
+	Await Await
 	// Asked executes an action of kind plan.Asked (all but plan.SendDescriptors, which Run does
 	// itself). received is the descriptor that came with the question (plan.SendConsole) or nil, and
 	// is the callee's to close; the returned file, if any, is sent as the answer (plan.SendState) and
 	// closed.
 	Asked func(op plan.Op, received *os.File) (*os.File, error)
+}
+
+// Await waits until a descriptor can be read.
+type Await func(fd int) error
+
+func (a Await) receive(sock *os.File, step string) (message, error) {
+	if a != nil {
+		if err := a(int(sock.Fd())); err != nil {
+			return message{}, err
+		}
+	}
+	m, err := receive(sock)
+	if err != nil {
+		err = fault.Wrap(err, step, "")
+	}
+	return m, err
 }
 
 // Init is a container's init, or a process executed in a container, that waits for its start.
@@ -140,9 +157,9 @@ func (s *session) late() error {
 // serve answers until the init has reported ready.
 func (s *session) serve() error {
 	for {
-		m, err := receive(s.sync)
+		m, err := s.server.Await.receive(s.sync, "talk to the preamble")
 		if err != nil {
-			return fault.Wrap(err, "talk to the preamble", "")
+			return err
 		}
 		if m.kind != 0 && m.pid != s.Preamble.pid && s.pid == 0 {
 			if m.pid == 0 {
@@ -167,9 +184,6 @@ func (s *session) serve() error {
 			if err != nil || ready {
 				return err
 			}
-			// The init is busy now, and so is not what waits for the one processor that Go has (the catching
-			// of signals, for example), which would otherwise take its time when the payload could start.
-			runtime.Gosched()
 		default:
 			m.close()
 			return fault.New("talk to the preamble: an unknown message", "")
@@ -228,16 +242,17 @@ func (s *session) abort() {
 }
 
 // Start lets the process go. state, if not nil, is the container's state for startContainer hooks. It
-// returns when the payload was executed, or why it was not; then the process has ended, unreaped.
-func (i *Init) Start(state []byte) error {
+// returns when the payload was executed, or why it was not; then the process has ended, unreaped. await is as for
+// Server.
+func (i *Init) Start(state []byte, await Await) error {
 	defer i.sync.Close()
-	return start(i.sync, state)
+	return start(i.sync, state, await)
 }
 
 // Release leaves the init waiting on its listening socket.
 func (i *Init) Release() { i.sync.Close() }
 
-func start(sock *os.File, state []byte) error {
+func start(sock *os.File, state []byte, await Await) error {
 	if state != nil {
 		f, err := memfd.Data("state", state)
 		if err == nil {
@@ -252,9 +267,9 @@ func start(sock *os.File, state []byte) error {
 		return fault.Wrap(err, "let the container's init go", "")
 	}
 	for {
-		m, err := receive(sock)
+		m, err := await.receive(sock, "wait for the payload's exec")
 		if err != nil {
-			return fault.Wrap(err, "wait for the payload's exec", "")
+			return err
 		}
 		switch m.kind {
 		case 0:

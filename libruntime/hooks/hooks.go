@@ -69,7 +69,7 @@ func RunOne(ctx context.Context, point string, i int, hook *specs.Hook, dir stri
 		env = []string{} // nil would mean the caller's
 	}
 	var proc *os.Process
-	err = nsexec.WithSignals(func() (err error) {
+	err = nsexec.WithTimerSlack(func() (err error) {
 		proc, err = os.StartProcess(hook.Path, args, &os.ProcAttr{
 			Dir: dir, Env: env, Files: []*os.File{input, output, output},
 			// With bailey killed nobody is left to end it. It is the thread's end that the kernel goes by;

@@ -107,27 +107,9 @@ static const char *command_of(long argc, char **argv)
 }
 
 /*
- * Signals that are to reach a payload are blocked from the start, in every thread, so that signalfd(2) gets them
- * all; Go's own way to catch signals costs two context switches for each of them. Faults are the thread's own; Go
- * preempts with URG and profiles with PROF, and has the first real-time signals; CHLD is about bailey's own children.
- */
-static void hold_signals(struct preamble_early *early)
-{
-#define BIT(n) (1ull << ((n)-1))
-	const uint64_t free = BIT(SIGKILL) | BIT(SIGSTOP) | BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) |
-			      BIT(SIGTRAP) | BIT(SIGABRT) | BIT(SIGSYS) | BIT(SIGPROF) | BIT(SIGURG) | BIT(SIGCHLD) |
-			      BIT(32) | BIT(33) | BIT(34);
-#undef BIT
-	uint64_t held = ~free;
-
-	if (sys_4(rt_sigprocmask, SIG_BLOCK, &held, 0, 8) == 0)
-		early->held_signals = held;
-}
-
-/*
  * Go has a thread that looks after the others every 20 us and would wake some 200 times in the life of a `run`, on
  * the processor that the container's init needs. With a slack of 10 ms it sleeps instead. Threads inherit this, and
- * so do programs that are executed: WithSignals (signals.go) takes it back for hooks and preambles, and bailey's own
+ * so do programs that are executed: WithTimerSlack (slack.go) takes it back for hooks and preambles, and bailey's own
  * helpers live as briefly as bailey.
  */
 static void let_timers_be_late(struct preamble_early *early)
@@ -188,8 +170,6 @@ __attribute__((section(".text.entry"), used)) long *preamble_entry(long *stack, 
 		open_standard_streams();
 		spawn(early, image, len);
 	}
-	if (among("run\0exec\0", command))
-		hold_signals(early);
 	if (among("run\0create\0exec\0start\0state\0kill\0delete\0", command)) {
 		let_timers_be_late(early);
 		return lighten(stack);

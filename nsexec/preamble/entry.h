@@ -9,8 +9,6 @@
 struct preamble_early {
 	int32_t pid;	/* of a preamble that was started early, or 0 */
 	int32_t socket; /* bailey's end, close-on-exec */
-	/* Blocked for a command that passes signals on to a payload (bit n-1: signal n). */
-	uint64_t held_signals;
 	/* The process's own timer slack in ns, 0 where it has been left as it was. */
 	uint64_t timer_slack;
 };

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/tests/internal/harness"
@@ -137,6 +138,40 @@ func TestSignalsArePassedOn(t *testing.T) {
 	if r := exec.Wait(); r.Code != 77 {
 		t.Errorf("%s\nwant exit status 77", r)
 	}
+}
+
+// A signal that asks bailey to end while a hook hangs unmakes the container: the payload has not started.
+func TestInterruptedHooks(t *testing.T) {
+	e := newEnv(t)
+	dir := e.Path("hook")
+	e.Must(os.Mkdir(dir, 0o777))
+	for _, name := range []string{"prestart", "createRuntime", "createContainer", "startContainer"} {
+		for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGINT} {
+			c := e.Container(harness.Mounted(dir, "bind", dir, "rbind", "rw"), func(s *specs.Spec) {
+				addHook(s, name, ": >"+dir+"/ready; exec sleep 1000", 0)
+			})
+			run := e.Start(harness.Options{}, c.RunArgs()...)
+			e.Eventually("the hook runs", func() bool { return exists(dir + "/ready") })
+			run.Signal(sig)
+			if r := run.Wait(); r.Code != 1 || !strings.Contains(r.Stderr, "interrupted by signal") {
+				t.Errorf("%v during %s: %s\nwant exit status 1 and the signal as the reason", sig, name, r)
+			}
+			e.Must(os.Remove(dir + "/ready"))
+			e.CheckNothingLeft()
+		}
+	}
+}
+
+// The end of whoever reads the output of a container with a terminal is not the end of the container.
+func TestTerminalWithoutReader(t *testing.T) {
+	e := newEnv(t)
+	c := e.Container(harness.Terminal, harness.Sh("i=0; while [ $i -lt 2000 ]; do echo $i; i=$((i+1)); done; exit 7"))
+	run := e.Start(harness.Options{Prefix: []string{"sh", "-c", `{ "$@"; echo $? >status; } | :`, "sh"}}, c.RunArgs()...)
+	run.Wait()
+	if got := strings.TrimSpace(readFile(t, e.Dir, "status")); got != "7" {
+		t.Errorf("exit status %q, want 7", got)
+	}
+	e.CheckNothingLeft()
 }
 
 // An executable that is not there or cannot be executed: the exit status of a failed runtime, and the words

@@ -88,16 +88,19 @@ func (c *Container) RunDetached(flags ...string) *Result {
 	return r
 }
 
+// RunArgs returns the arguments of `bailey run`.
+func (c *Container) RunArgs(flags ...string) []string { return c.makeArgs("run", flags) }
+
 // Run runs `bailey run` to its end.
 func (c *Container) Run(flags ...string) *Result {
 	c.Env.T.Helper()
-	return c.Env.Bailey(c.makeArgs("run", flags)...)
+	return c.Env.Bailey(c.RunArgs(flags...)...)
 }
 
 // RunAttached starts `bailey run` and waits until the container runs.
 func (c *Container) RunAttached(o Options, flags ...string) *Command {
 	c.Env.T.Helper()
-	cmd := c.Env.Start(o, c.makeArgs("run", flags)...)
+	cmd := c.Env.Start(o, c.RunArgs(flags...)...)
 	c.Env.Eventually("the container runs", func() bool {
 		if !cmd.Running() {
 			c.Env.T.Fatalf("ended early: %s", cmd.Wait())
