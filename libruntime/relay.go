@@ -56,21 +56,20 @@ func (r *relay) during(do func(context.Context) error) error {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	over, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		return &fault.Error{Step: "wait for signals", Syscall: "eventfd2", Err: err}
+	var over [2]int // the closing of its other end says that do has returned
+	if err := unix.Pipe2(over[:], unix.O_CLOEXEC); err != nil {
+		return &fault.Error{Step: "wait for signals", Syscall: "pipe2", Err: err}
 	}
-	defer unix.Close(over)
+	defer unix.Close(over[0])
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := r.await(over); err != nil {
+		if err := r.await(over[0]); err != nil {
 			cancel(err)
 		}
 	}()
-	err = do(ctx)
-	one := [8]byte{1, 1, 1, 1, 1, 1, 1, 1} // any number but 0, whatever the order of its bytes
-	_, _ = unix.Write(over, one[:])
+	err := do(ctx)
+	unix.Close(over[1])
 	<-ended
 	return err
 }

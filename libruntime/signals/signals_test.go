@@ -14,10 +14,15 @@ import (
 // signals must not be the one that reports.
 const asChild = "BAILEY_TEST_CATCHES"
 
-func inChild(t *testing.T, prepare string) bool {
+// catchInChild executes the test anew, after the shell commands prepare. There it catches signals; here it returns nil.
+func catchInChild(t *testing.T, prepare string) *Caught {
 	t.Helper()
 	if os.Getenv(asChild) == t.Name() {
-		return true
+		c, err := Catch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -30,16 +35,13 @@ func inChild(t *testing.T, prepare string) bool {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	return false
+	return nil
 }
 
 func TestAllAreCaught(t *testing.T) {
-	if !inChild(t, ":") {
+	c := catchInChild(t, ":")
+	if c == nil {
 		return
-	}
-	c, err := Catch()
-	if err != nil {
-		t.Fatal(err)
 	}
 	if s := c.Next(); s != 0 {
 		t.Fatalf("%v out of nowhere", s)
@@ -95,12 +97,9 @@ func TestAllAreCaught(t *testing.T) {
 }
 
 func TestIgnoredHangupStaysIgnored(t *testing.T) {
-	if !inChild(t, "trap '' HUP") {
+	c := catchInChild(t, "trap '' HUP")
+	if c == nil {
 		return
-	}
-	c, err := Catch()
-	if err != nil {
-		t.Fatal(err)
 	}
 	for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGTERM} {
 		if err := unix.Kill(os.Getpid(), s); err != nil {
@@ -113,11 +112,8 @@ func TestIgnoredHangupStaysIgnored(t *testing.T) {
 }
 
 func TestProgramsFindDefaultActions(t *testing.T) {
-	if !inChild(t, ":") {
+	if catchInChild(t, ":") == nil {
 		return
-	}
-	if _, err := Catch(); err != nil {
-		t.Fatal(err)
 	}
 	cmd := exec.Command("/bin/sh", "-c", "kill -USR1 $$")
 	if err := cmd.Run(); err == nil || err.Error() != "signal: user defined signal 1" {
