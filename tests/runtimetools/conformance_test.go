@@ -180,7 +180,11 @@ func readList(t *testing.T) []expectation {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	list, err := parseExpected(f)
+	pageSizes, err := filepath.Glob("/sys/kernel/mm/hugepages/hugepages-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := parseExpected(f, len(pageSizes))
 	if err != nil {
 		t.Fatalf("expected.txt: %v", err)
 	}

@@ -33,8 +33,13 @@ type expectation struct {
 	defects []string // sorted; kindPartial only
 }
 
-// parseExpected reads the list. It is strict: a list that is misread is a test that passes for nothing.
-func parseExpected(r io.Reader) ([]expectation, error) {
+// perPageSize stands in the list before a defect that a program shows once for each size of huge pages that
+// the machine has.
+const perPageSize = "P× "
+
+// parseExpected reads the list, for a machine with so many sizes of huge pages. It is strict: a list that is
+// misread is a test that passes for nothing.
+func parseExpected(r io.Reader, pageSizes int) ([]expectation, error) {
 	var list []expectation
 	sc := bufio.NewScanner(r)
 	for n := 1; sc.Scan(); n++ {
@@ -47,7 +52,11 @@ func parseExpected(r io.Reader) ([]expectation, error) {
 				return nil, fmt.Errorf("line %d: a defect below no partial entry", n)
 			}
 			e := &list[len(list)-1]
-			e.defects = append(e.defects, strings.TrimSpace(line))
+			defect := strings.TrimSpace(line)
+			if once, ok := strings.CutPrefix(defect, perPageSize); ok {
+				defect = counted(once, pageSizes)
+			}
+			e.defects = append(e.defects, defect)
 			slices.Sort(e.defects)
 			continue
 		}

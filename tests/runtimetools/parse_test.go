@@ -65,8 +65,17 @@ func TestParseExpectedRefuses(t *testing.T) {
 		"twice":          "a * pass\na v1 pass",
 		"missing fields": "a pass",
 	} {
-		if _, err := parseExpected(strings.NewReader(text)); err == nil {
+		if _, err := parseExpected(strings.NewReader(text), 1); err == nil {
 			t.Errorf("%s: %q accepted", name, text)
+		}
+	}
+}
+
+func TestParseExpectedPageSizes(t *testing.T) {
+	for sizes, want := range map[int]string{1: "not ok a", 2: "2× not ok a"} {
+		list, err := parseExpected(strings.NewReader("p * partial why\n\tP× not ok a"), sizes)
+		if err != nil || len(list) != 1 || !slices.Equal(list[0].defects, []string{want}) {
+			t.Errorf("%d sizes: %+v, %v", sizes, list, err)
 		}
 	}
 }

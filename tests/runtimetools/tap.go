@@ -71,11 +71,16 @@ func parseTAP(stdout, stderr string, exit int) outcome {
 		count[fmt.Sprintf("exit %d: %s", exit, first)]++
 	}
 	for text, n := range count {
-		if n > 1 {
-			text = fmt.Sprintf("%d× %s", n, text)
-		}
-		out.defects = append(out.defects, text)
+		out.defects = append(out.defects, counted(text, n))
 	}
 	sort.Strings(out.defects)
 	return out
+}
+
+// counted is the list's form of a defect that was seen n times.
+func counted(defect string, n int) string {
+	if n == 1 {
+		return defect
+	}
+	return fmt.Sprintf("%d× %s", n, defect)
 }
