@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/bailey-oci/bailey/libruntime/plan"
+	"golang.org/x/sys/unix"
 )
 
 // stateSlot is where the state goes, so that `start`, which does not have the plan, knows its number.
@@ -27,6 +28,8 @@ type encoder struct {
 	slots map[plan.Slot]int16
 	// preserve is how many descriptors above the standard streams stay open.
 	preserve uint32
+	// cloneFlags are the init's, besides its namespaces.
+	cloneFlags uint64
 }
 
 // encode turns a plan into wire form. It fails only for plans that are larger than the format allows.
@@ -36,6 +39,8 @@ func encode(p *plan.Plan) (*encoded, error) {
 		arena: make([]byte, 0, 16<<10),
 		base:  int(unsafe.Sizeof(wireHeader{})),
 		slots: map[plan.Slot]int16{plan.SlotState: stateSlot},
+
+		cloneFlags: unix.CLONE_VM,
 	}
 	// The arena follows the table, whose length must be known for the offsets in it: adjacent questions
 	// are one operation, and what the host does beforehand is none.
@@ -49,8 +54,12 @@ func encode(p *plan.Plan) (*encoded, error) {
 	e.base += count * int(unsafe.Sizeof(wireOp{}))
 	var joiner []plan.Slot
 	for _, op := range p.Ops {
-		if c, ok := op.Action.(plan.CloseDescriptors); ok {
-			e.preserve = c.Preserve
+		switch a := op.Action.(type) {
+		case plan.CloseDescriptors:
+			e.preserve = a.Preserve
+		case plan.EnterTimeNamespace:
+			// Only a process whose memory is its own can enter one.
+			e.cloneFlags = 0
 		}
 	}
 	for i, op := range p.Ops {

@@ -30,7 +30,7 @@ func (e *encoder) action(a plan.Action) error {
 	case plan.Clone:
 		e.code(wire_OP_CLONE)
 		e.slot(0, a.Cgroup)
-		e.num(uint64(a.Namespaces))
+		e.num(uint64(a.Namespaces) | e.cloneFlags)
 	case plan.BecomeRoot:
 		e.code(wire_OP_BECOME_ROOT)
 	case plan.Unshare:

@@ -17,7 +17,13 @@ import (
 var early struct {
 	pid, socket int32
 	timerSlack  uint64 // ns
+	errno       int32
+	step        uint32
+	_           [earlyRest]byte
 }
+
+// becomeSteps are the system calls that early.step stands for.
+var becomeSteps = [...]string{"memfd_create", "write", "fcntl(F_ADD_SEALS)", "execveat"}
 
 // Preamble is a process that waits for a plan.
 type Preamble struct {

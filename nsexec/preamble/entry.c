@@ -26,58 +26,73 @@
 #define MFD_EXEC 0x10u
 #endif
 
-static long sealed(const char *image, size_t len)
+/* Says where it stopped, in *step. */
+static long sealed(const char *image, size_t len, uint32_t *step)
 {
 	long fd = sys_2(memfd_create, PREAMBLE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 
+	*step = BECOME_MEMFD_CREATE;
 	if (fd == -EINVAL) /* before Linux 6.3 every memfd could be executed */
 		fd = sys_2(memfd_create, PREAMBLE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return fd;
-	long err = sys_3(write, fd, image, len) == (long)len ? 0 : -ENOSPC;
-	if (err == 0)
-		err = sys_3(fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
-	if (err == 0)
-		return fd;
-	sys_close((int)fd);
-	return err;
+	*step = BECOME_WRITE;
+	long n = sys_3(write, fd, image, len);
+	if (n != (long)len)
+		return n < 0 ? n : -ENOSPC;
+	*step = BECOME_SEAL;
+	long err = sys_3(fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+	return err < 0 ? err : fd;
 }
 
-static __attribute__((noreturn, noinline)) void become_preamble(long exe, int socket)
+/* What the new process does. Its memory is bailey's, in which Go is starting at the same time. */
+static __attribute__((noreturn)) void become_preamble(struct preamble_early *early)
 {
 	char name[] = PREAMBLE_NAME, digits[12];
 	char *number = digits + sizeof digits - 1;
 	char *argv[] = {name, 0, 0}, *env[] = {0};
 
 	*number = '\0';
-	for (int n = socket; n || !*number; n /= 10)
+	for (int n = (int)early->its_socket; n || !*number; n /= 10)
 		*--number = (char)('0' + n % 10);
 	argv[1] = number;
-	sys_3(fcntl, socket, F_SETFD, 0);
-	sys_5(execveat, exe, "", argv, env, AT_EMPTY_PATH);
+	long fd = sealed(early->image, early->image_len, &early->step);
+	if (fd >= 0) {
+		sys_3(fcntl, early->its_socket, F_SETFD, 0);
+		early->step = BECOME_EXECVEAT;
+		fd = sys_5(execveat, fd, "", argv, env, AT_EMPTY_PATH);
+	}
+	early->error = (int)-fd;
 	sys_exit(127);
 }
 
-/* What fails here is tried again by Go, which has the words to report it. */
+/*
+ * The new process shares our memory until it executes, so that nothing is copied, and goes on beside us: unlike
+ * vfork, this does not wait for it. What fails here is tried again by Go, which has the words to report it.
+ */
 static void spawn(struct preamble_early *early, const char *image, size_t len)
 {
 	int pair[2];
-	long exe = sealed(image, len);
 
-	if (exe < 0)
+	if (sys_4(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return;
-	if (sys_4(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
-		struct clone_args args = {.exit_signal = SIGCHLD};
-		long pid = sys_2(clone3, &args, sizeof args);
-		if (pid == 0)
-			become_preamble(exe, pair[1]);
-		sys_close(pair[1]);
-		if (pid < 0)
-			sys_close(pair[0]);
-		else
-			*early = (struct preamble_early){.pid = (int)pid, .socket = pair[0]};
+	early->image = image;
+	early->image_len = len;
+	early->its_socket = pair[1];
+	struct clone_args args = {
+	    .flags = CLONE_VM,
+	    .exit_signal = SIGCHLD,
+	    .stack = (uint64_t)(uintptr_t)early->stack,
+	    .stack_size = sizeof early->stack - ((uintptr_t)&early[1] & 15),
+	};
+	long pid = clone_and_run(&args, sizeof args, become_preamble, early);
+	sys_close(pair[1]);
+	if (pid < 0) {
+		sys_close(pair[0]);
+		return;
 	}
-	sys_close((int)exe);
+	early->pid = (int)pid;
+	early->socket = pair[0];
 }
 
 /* Words are separated by NUL; an empty one ends the list. */

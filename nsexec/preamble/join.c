@@ -34,8 +34,8 @@ int join_cgroup(struct preamble *p, const struct wire_op *op)
 }
 
 /*
- * CLONE_PARENT: the init is bailey's child, not ours, so that `run` can wait for it and our own end goes
- * unnoticed. The memory is copied, not shared: the parent's pages go when it exits just below.
+ * CLONE_PARENT: the init is bailey's child, not ours, so that `run` can wait for it and our own end goes unnoticed.
+ * With CLONE_VM it takes our memory over: the kernel copies none, and nobody pays for a copy in page faults.
  */
 int clone_init(struct preamble *p, const struct wire_op *op)
 {
@@ -46,10 +46,5 @@ int clone_init(struct preamble *p, const struct wire_op *op)
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)cgroup;
 	}
-	long pid = sys_2(clone3, &args, sizeof args);
-	if (pid < 0)
-		return failed(p, pid, "clone3", 0);
-	if (pid > 0)
-		sys_exit(0);
-	return 0;
+	return failed(p, clone_and_exit(&args, sizeof args), "clone3", 0);
 }

@@ -42,6 +42,80 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 #error "the preamble knows x86_64 and aarch64"
 #endif
 
+/*
+ * clone3(2), and the end of who calls it. A child that shares our memory (CLONE_VM) goes on with our stack, which we
+ * must not touch again; so all of it is done in registers. Returns in the child, or an error.
+ */
+static inline long clone_and_exit(const void *args, size_t size)
+{
+#if defined(__x86_64__)
+	long ret;
+	__asm__ volatile("syscall\n\t"
+			 "test %%rax, %%rax\n\t"
+			 "jle 1f\n\t"
+			 "xor %%edi, %%edi\n\t"
+			 "mov %[exit], %%eax\n\t"
+			 "syscall\n\t"
+			 "ud2\n"
+			 "1:"
+			 : "=a"(ret)
+			 : "a"(SYS_clone3), "D"(args), "S"(size), [exit] "i"(SYS_exit_group)
+			 : "rcx", "r11", "memory");
+	return ret;
+#else
+	register long x8 __asm__("x8") = SYS_clone3;
+	register long x0 __asm__("x0") = (long)args;
+	register long x1 __asm__("x1") = (long)size;
+	__asm__ volatile("svc #0\n\t"
+			 "cmp x0, #0\n\t"
+			 "b.le 1f\n\t"
+			 "mov x0, #0\n\t"
+			 "mov x8, %[exit]\n\t"
+			 "svc #0\n\t"
+			 "brk #1\n"
+			 "1:"
+			 : "+r"(x0), "+r"(x8)
+			 : "r"(x1), [exit] "i"(SYS_exit_group)
+			 : "cc", "memory");
+	return x0;
+#endif
+}
+
+/* clone3(2) of a child with a stack of its own, which does nothing but call run. */
+static inline long clone_and_run(const void *args, size_t size, void *run, void *arg)
+{
+#if defined(__x86_64__)
+	long ret;
+	__asm__ volatile("syscall\n\t"
+			 "test %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "mov %[arg], %%rdi\n\t"
+			 "call *%[run]\n\t"
+			 "ud2\n"
+			 "1:"
+			 : "=a"(ret)
+			 : "a"(SYS_clone3), "D"(args), "S"(size), [run] "r"(run), [arg] "r"(arg)
+			 : "rcx", "r11", "memory");
+	return ret;
+#else
+	register long x8 __asm__("x8") = SYS_clone3;
+	register long x0 __asm__("x0") = (long)args;
+	register long x1 __asm__("x1") = (long)size;
+	__asm__ volatile("svc #0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x29, #0\n\t"
+			 "mov x0, %[arg]\n\t"
+			 "blr %[run]\n\t"
+			 "brk #1\n"
+			 "1:"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), [run] "r"(run), [arg] "r"(arg)
+			 : "memory");
+	return x0;
+#endif
+}
+
 #define SYS_ARG(x)		   ((long)(x))
 #define sys_0(n)		   sys6(SYS_##n, 0, 0, 0, 0, 0, 0)
 #define sys_1(n, a)		   sys6(SYS_##n, SYS_ARG(a), 0, 0, 0, 0, 0)

@@ -83,7 +83,7 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(JOIN_NAMESPACE, join_namespace, "i---", "---", 0) /* num: kind */                                            \
 	X(JOIN_CONTAINER, join_container, "i---", "---", 0) /* num: kinds */                                           \
 	X(JOIN_CGROUP, join_cgroup, "i---", "---", 0)                                                                  \
-	X(CLONE, clone_init, "?---", "---", 0) /* slot: cgroup; num: kinds */                                          \
+	X(CLONE, clone_init, "?---", "---", 0) /* slot: cgroup; num: CLONE_* */                                        \
 	X(ASK, ask, "?---", "---", 0)	       /* slot: to send along; num: count of actions from index on */          \
 	X(BECOME_ROOT, become_root, "----", "---", 0)                                                                  \
 	X(UNSHARE, unshare_namespaces, "----", "---", 0)		/* num: kinds */                               \

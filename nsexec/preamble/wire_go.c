@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "entry.h"
 #include "wire.h"
 
 /* Without the W that would export it. */
@@ -89,6 +90,8 @@ int main(void)
 	CONSTANT(WIRE_ASK);
 	CONSTANT(WIRE_FAILED);
 	CONSTANT(WIRE_FAULT);
+	printf("\t// how many bytes of struct preamble_early do not concern Go\n\tearlyRest = %zu\n",
+	       sizeof(struct preamble_early) - offsetof(struct preamble_early, image));
 	puts(")");
 
 	STRUCT("wireRef");

@@ -355,3 +355,14 @@ func TestPayloadStartsClean(t *testing.T) {
 		}
 	})
 }
+
+// Where files in memory must not be executed (vm.memfd_noexec), the preamble cannot be, and that is what is said.
+func TestNoExecutableMemory(t *testing.T) {
+	e := newEnv(t)
+	c := e.Container()
+	// The setting is a pid namespace's, and cannot be taken back in it.
+	const forbid = `echo 2 >/proc/sys/vm/memfd_noexec && exec "$0" "$@"`
+	e.Run(harness.Options{Prefix: []string{"unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", forbid}},
+		c.RunArgs()...).Fails(e, "start the preamble: memfd_create: EACCES: permission denied")
+	e.CheckNothingLeft()
+}
