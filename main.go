@@ -11,6 +11,9 @@ import (
 
 	"github.com/bailey-oci/bailey/cli"
 
+	// Early, for speed.
+	_ "github.com/bailey-oci/bailey/internal/prefault"
+
 	// Its entry point takes the process over before Go starts, where the process is to become a container.
 	_ "github.com/bailey-oci/bailey/nsexec"
 )
