@@ -39,8 +39,6 @@ func encode(p *plan.Plan) (*encoded, error) {
 		arena: make([]byte, 0, 16<<10),
 		base:  int(unsafe.Sizeof(wireHeader{})),
 		slots: map[plan.Slot]int16{plan.SlotState: stateSlot},
-
-		cloneFlags: unix.CLONE_VM,
 	}
 	// The arena follows the table, whose length must be known for the offsets in it: adjacent questions
 	// are one operation, and what the host does beforehand is none.
@@ -53,6 +51,7 @@ func encode(p *plan.Plan) (*encoded, error) {
 	}
 	e.base += count * int(unsafe.Sizeof(wireOp{}))
 	var joiner []plan.Slot
+	e.cloneFlags = unix.CLONE_VM
 	for _, op := range p.Ops {
 		switch a := op.Action.(type) {
 		case plan.CloseDescriptors:

@@ -99,7 +99,7 @@ func (s *session) died(err error) error {
 	}
 	switch {
 	case s.reaped && pid == int(early.pid) && early.errno != 0:
-		return &fault.Error{Step: "start the preamble", Syscall: becomeSteps[early.step], Err: unix.Errno(early.errno)}
+		return &fault.Error{Step: "start the preamble", Syscall: unix.BytePtrToString(early.syscall), Err: unix.Errno(early.errno)}
 	case ws.Signaled():
 		e.Err = fmt.Errorf("%s was killed by signal %d (%s)", who, ws.Signal(), unix.SignalName(ws.Signal()))
 		if ws.Signal() == unix.SIGKILL {

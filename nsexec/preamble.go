@@ -18,12 +18,9 @@ var early struct {
 	pid, socket int32
 	timerSlack  uint64 // ns
 	errno       int32
-	step        uint32
+	syscall     *byte // C's string
 	_           [earlyRest]byte
 }
-
-// becomeSteps are the system calls that early.step stands for.
-var becomeSteps = [...]string{"memfd_create", "write", "fcntl(F_ADD_SEALS)", "execveat"}
 
 // Preamble is a process that waits for a plan.
 type Preamble struct {

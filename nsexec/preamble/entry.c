@@ -30,40 +30,40 @@
 #define MADV_POPULATE_READ 22
 #endif
 
-/* Says where it stopped, in *step. */
-static long sealed(const char *image, size_t len, uint32_t *step)
+/* Says how far it came, in *syscall. */
+static long sealed(const char *image, size_t len, const char **syscall)
 {
+	*syscall = "memfd_create";
 	long fd = sys_2(memfd_create, PREAMBLE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-
-	*step = BECOME_MEMFD_CREATE;
 	if (fd == -EINVAL) /* before Linux 6.3 every memfd could be executed */
 		fd = sys_2(memfd_create, PREAMBLE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return fd;
-	*step = BECOME_WRITE;
+	*syscall = "write";
 	long n = sys_3(write, fd, image, len);
 	if (n != (long)len)
 		return n < 0 ? n : -ENOSPC;
-	*step = BECOME_SEAL;
+	*syscall = "fcntl(F_ADD_SEALS)";
 	long err = sys_3(fcntl, fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
 	return err < 0 ? err : fd;
 }
 
 /* What the new process does. Its memory is bailey's, in which Go is starting at the same time. */
-static __attribute__((noreturn)) void become_preamble(struct preamble_early *early)
+static void become_preamble(void *arg)
 {
+	struct preamble_early *early = arg;
 	char name[] = PREAMBLE_NAME, digits[12];
 	char *number = digits + sizeof digits - 1;
 	char *argv[] = {name, 0, 0}, *env[] = {0};
 
 	*number = '\0';
-	for (int n = (int)early->its_socket; n || !*number; n /= 10)
+	for (int n = early->its_socket; n || !*number; n /= 10)
 		*--number = (char)('0' + n % 10);
 	argv[1] = number;
-	long fd = sealed(early->image, early->image_len, &early->step);
+	long fd = sealed(early->image, early->image_len, &early->syscall);
 	if (fd >= 0) {
 		sys_3(fcntl, early->its_socket, F_SETFD, 0);
-		early->step = BECOME_EXECVEAT;
+		early->syscall = "execveat";
 		fd = sys_5(execveat, fd, "", argv, env, AT_EMPTY_PATH);
 	}
 	early->error = (int)-fd;
@@ -72,7 +72,7 @@ static __attribute__((noreturn)) void become_preamble(struct preamble_early *ear
 
 /*
  * The new process shares our memory until it executes, so that nothing is copied, and goes on beside us: unlike
- * vfork, this does not wait for it. What fails here is tried again by Go, which has the words to report it.
+ * vfork, this does not wait for it. If there is no new process, Go tries again, which has the words to report why.
  */
 static void spawn(struct preamble_early *early, const char *image, size_t len)
 {
@@ -86,8 +86,8 @@ static void spawn(struct preamble_early *early, const char *image, size_t len)
 	struct clone_args args = {
 	    .flags = CLONE_VM,
 	    .exit_signal = SIGCHLD,
-	    .stack = (uint64_t)(uintptr_t)early->stack,
-	    .stack_size = sizeof early->stack - ((uintptr_t)&early[1] & 15),
+	    .stack = (uintptr_t)early->stack,
+	    .stack_size = sizeof early->stack - ((uintptr_t)(early->stack + sizeof early->stack) & 15),
 	};
 	long pid = clone_and_run(&args, sizeof args, become_preamble, early);
 	sys_close(pair[1]);
@@ -139,6 +139,12 @@ static void let_timers_be_late(struct preamble_early *early)
 		early->timer_slack = (uint64_t)own;
 }
 
+/* A process's stack at its start: argc, argv[], null, env[], null, auxv. */
+static long *environment(long *stack)
+{
+	return stack + 1 + stack[0] + 1;
+}
+
 static int starts_with(const char *s, const char *prefix)
 {
 	while (*prefix && *s == *prefix)
@@ -148,13 +154,12 @@ static int starts_with(const char *s, const char *prefix)
 
 /*
  * Has Go make one processor only, for a command that lives for milliseconds: three threads less, none of which
- * would find work. The caller's own GOMAXPROCS (containerd's is meant for its shim) is replaced. stack is as the
- * kernel leaves it: argc, argv[], null, env[], null, auxv; below it is room for one word, by which everything up
- * to the end of env is moved down.
+ * would find work. The caller's own GOMAXPROCS (containerd's is meant for its shim) is replaced. Below the stack
+ * is room for one word, by which everything up to the end of the environment is moved down.
  */
 static long *lighten(long *stack)
 {
-	long processors = (long)"GOMAXPROCS=1", *env = stack + 1 + stack[0] + 1, *end = env;
+	long processors = (long)"GOMAXPROCS=1", *end = environment(stack);
 
 	for (; *end; end++) {
 		if (starts_with((const char *)*end, "GOMAXPROCS=")) {
@@ -170,17 +175,17 @@ static long *lighten(long *stack)
 
 /*
  * Maps the program's code and constants at once. Go's start touches nearly every stretch of them, and each is a page
- * fault otherwise: some 70, which is dear in virtual machines. env is that of the first stack, which the auxiliary
- * vector follows. Before Linux 5.14 this does nothing.
+ * fault otherwise: some 70, which is dear in virtual machines. Before Linux 5.14 this does nothing.
  */
-static void map_program(const long *env)
+static void map_program(long *stack)
 {
 	const Elf64_Phdr *headers = 0;
+	const long *aux = environment(stack);
 	long count = 0;
 
-	while (*env++)
+	while (*aux++)
 		;
-	for (const long *aux = env; aux[0] != AT_NULL; aux += 2) {
+	for (; aux[0] != AT_NULL; aux += 2) {
 		if (aux[0] == AT_PHDR)
 			headers = (const Elf64_Phdr *)aux[1];
 		if (aux[0] == AT_PHNUM)
@@ -213,7 +218,7 @@ __attribute__((section(".text.entry"), used)) long *preamble_entry(long *stack, 
 		spawn(early, image, len);
 	}
 	if (among("run\0create\0exec\0start\0state\0kill\0delete\0", command)) {
-		map_program(stack + 1 + stack[0] + 1);
+		map_program(stack);
 		let_timers_be_late(early);
 		return lighten(stack);
 	}

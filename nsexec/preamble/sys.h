@@ -25,6 +25,33 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 			 : "rcx", "r11", "memory");
 	return ret;
 }
+
+/* clone3(2) and the instructions that follow it in parent and child, with further operands of theirs. */
+#define CLONE3_THEN(then, args, size, ...)                                            \
+	({                                                                            \
+		long ret;                                                             \
+		__asm__ volatile("syscall\n\t" then                                   \
+				 : "=a"(ret)                                          \
+				 : "a"(SYS_clone3), "D"(args), "S"(size), __VA_ARGS__ \
+				 : "rcx", "r11", "memory");                           \
+		ret;                                                                  \
+	})
+#define PARENT_EXITS             \
+	"test %%rax, %%rax\n\t"  \
+	"jle 1f\n\t"             \
+	"xor %%edi, %%edi\n\t"   \
+	"mov %[exit], %%eax\n\t" \
+	"syscall\n\t"            \
+	"ud2\n"                  \
+	"1:"
+#define CHILD_RUNS              \
+	"test %%rax, %%rax\n\t" \
+	"jnz 1f\n\t"            \
+	"xor %%ebp, %%ebp\n\t"  \
+	"mov %[arg], %%rdi\n\t" \
+	"call *%[run]\n\t"      \
+	"ud2\n"                 \
+	"1:"
 #elif defined(__aarch64__)
 static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 {
@@ -38,6 +65,30 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
 	return x0;
 }
+
+#define CLONE3_THEN(then, args, size, ...)                                                                       \
+	({                                                                                                       \
+		register long x8 __asm__("x8") = SYS_clone3;                                                     \
+		register long x0 __asm__("x0") = (long)(args);                                                   \
+		register long x1 __asm__("x1") = (long)(size);                                                   \
+		__asm__ volatile("svc #0\n\t" then : "+r"(x0) : "r"(x8), "r"(x1), __VA_ARGS__ : "cc", "memory"); \
+		x0;                                                                                              \
+	})
+#define PARENT_EXITS          \
+	"cmp x0, #0\n\t"      \
+	"b.le 1f\n\t"         \
+	"mov x0, #0\n\t"      \
+	"mov x8, %[exit]\n\t" \
+	"svc #0\n\t"          \
+	"brk #1\n"            \
+	"1:"
+#define CHILD_RUNS           \
+	"cbnz x0, 1f\n\t"    \
+	"mov x29, #0\n\t"    \
+	"mov x0, %[arg]\n\t" \
+	"blr %[run]\n\t"     \
+	"brk #1\n"           \
+	"1:"
 #else
 #error "the preamble knows x86_64 and aarch64"
 #endif
@@ -48,72 +99,13 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
  */
 static inline long clone_and_exit(const void *args, size_t size)
 {
-#if defined(__x86_64__)
-	long ret;
-	__asm__ volatile("syscall\n\t"
-			 "test %%rax, %%rax\n\t"
-			 "jle 1f\n\t"
-			 "xor %%edi, %%edi\n\t"
-			 "mov %[exit], %%eax\n\t"
-			 "syscall\n\t"
-			 "ud2\n"
-			 "1:"
-			 : "=a"(ret)
-			 : "a"(SYS_clone3), "D"(args), "S"(size), [exit] "i"(SYS_exit_group)
-			 : "rcx", "r11", "memory");
-	return ret;
-#else
-	register long x8 __asm__("x8") = SYS_clone3;
-	register long x0 __asm__("x0") = (long)args;
-	register long x1 __asm__("x1") = (long)size;
-	__asm__ volatile("svc #0\n\t"
-			 "cmp x0, #0\n\t"
-			 "b.le 1f\n\t"
-			 "mov x0, #0\n\t"
-			 "mov x8, %[exit]\n\t"
-			 "svc #0\n\t"
-			 "brk #1\n"
-			 "1:"
-			 : "+r"(x0), "+r"(x8)
-			 : "r"(x1), [exit] "i"(SYS_exit_group)
-			 : "cc", "memory");
-	return x0;
-#endif
+	return CLONE3_THEN(PARENT_EXITS, args, size, [exit] "i"(SYS_exit_group));
 }
 
 /* clone3(2) of a child with a stack of its own, which does nothing but call run. */
-static inline long clone_and_run(const void *args, size_t size, void *run, void *arg)
+static inline long clone_and_run(const void *args, size_t size, void (*run)(void *), void *arg)
 {
-#if defined(__x86_64__)
-	long ret;
-	__asm__ volatile("syscall\n\t"
-			 "test %%rax, %%rax\n\t"
-			 "jnz 1f\n\t"
-			 "xor %%ebp, %%ebp\n\t"
-			 "mov %[arg], %%rdi\n\t"
-			 "call *%[run]\n\t"
-			 "ud2\n"
-			 "1:"
-			 : "=a"(ret)
-			 : "a"(SYS_clone3), "D"(args), "S"(size), [run] "r"(run), [arg] "r"(arg)
-			 : "rcx", "r11", "memory");
-	return ret;
-#else
-	register long x8 __asm__("x8") = SYS_clone3;
-	register long x0 __asm__("x0") = (long)args;
-	register long x1 __asm__("x1") = (long)size;
-	__asm__ volatile("svc #0\n\t"
-			 "cbnz x0, 1f\n\t"
-			 "mov x29, #0\n\t"
-			 "mov x0, %[arg]\n\t"
-			 "blr %[run]\n\t"
-			 "brk #1\n"
-			 "1:"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), [run] "r"(run), [arg] "r"(arg)
-			 : "memory");
-	return x0;
-#endif
+	return CLONE3_THEN(CHILD_RUNS, args, size, [run] "r"(run), [arg] "r"(arg));
 }
 
 #define SYS_ARG(x)		   ((long)(x))
