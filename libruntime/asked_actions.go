@@ -42,6 +42,9 @@ func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
 		var err error
 		c.console, err = takeConsole(received, c.opts.ConsoleSocket)
 		return nil, err
+	case plan.MapOwners:
+		defer received.Close()
+		return nil, mapOwners(int(received.Fd()), false, c.opened[a.IDMap], func() string { return "of the container's own" })
 	case plan.ReportReady:
 		return nil, nil
 	}

@@ -84,6 +84,8 @@ type creation struct {
 	cgroup *cgroup.Manager
 	// early are the cgroup's files where they had to be made before the plan.
 	early *cgroupFiles
+	// opened are the files that the host's actions have opened.
+	opened map[plan.Slot]*os.File
 	// late are the host's actions that need the cgroup.
 	late []plan.Op
 	// console is the terminal's master, where bailey itself serves it.

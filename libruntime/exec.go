@@ -210,12 +210,8 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 		if op.Where() != plan.Host {
 			continue
 		}
-		slot, f, err := hostAction(op)
-		if err != nil {
+		if err := openInto(files, op); err != nil {
 			return err
-		}
-		if f != nil {
-			files[slot] = f
 		}
 	}
 	var joined cgroupFiles

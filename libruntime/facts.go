@@ -3,6 +3,7 @@ package libruntime
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -43,11 +44,34 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 	if slices.ContainsFunc(b.spec.Mounts, func(m specs.Mount) bool { return strings.HasPrefix(m.Type, "cgroup") }) {
 		o.CgroupMounts = cgroupMounts(cg.Paths())
 	}
+	o.SourceLinks = sourceLinks(b)
 	if b.spec.Linux.MountLabel != "" && !hasSELinux() {
 		o.NoMountLabel = true
 		rt.warn("/linux/mountLabel is ignored: this kernel has no SELinux, and nothing that could be labelled for it")
 	}
 	return o
+}
+
+// sourceLinks returns the targets of the sources that are symbolic links and to be copied as such, by the mount's index.
+func sourceLinks(b *bundle) map[int]string {
+	var links map[int]string
+	for i := range b.spec.Mounts {
+		m := &b.spec.Mounts[i]
+		if !slices.ContainsFunc(m.Options, func(o string) bool { return strings.Contains(o, "copy-symlink") }) {
+			continue
+		}
+		source := m.Source
+		if !filepath.IsAbs(source) {
+			source = b.path + "/" + source
+		}
+		if target, err := os.Readlink(source); err == nil {
+			if links == nil {
+				links = make(map[int]string)
+			}
+			links[i] = target
+		}
+	}
+	return links
 }
 
 // hasSELinux reports whether SELinux is part of the running kernel and was not switched off at boot:

@@ -51,14 +51,14 @@ func TestOpenTreeChecksItsSource(t *testing.T) {
 		tree plan.OpenTree
 		want error
 	}{
-		"a link":             {plan.OpenTree{Path: link, NoFollow: true, Device: null}, unix.ELOOP},
+		"a link":             {plan.OpenTree{Path: link, NoFollow: true, Device: null}, unix.ENODEV},
 		"another device":     {plan.OpenTree{Path: "/dev/zero", NoFollow: true, Device: null}, unix.ENODEV},
 		"no device":          {plan.OpenTree{Path: "/etc/passwd", Device: null}, unix.ENODEV},
 		"another filesystem": {plan.OpenTree{Path: dir, Filesystem: "proc"}, unix.EXDEV},
 		"unknown filesystem": {plan.OpenTree{Path: dir, Filesystem: "nope"}, unix.ENOTSUP},
 		"missing":            {plan.OpenTree{Path: dir + "/x"}, unix.ENOENT},
 	} {
-		if _, err := openTree(tc.tree); !errors.Is(err, tc.want) {
+		if _, err := openTree(tc.tree, nil); !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -66,7 +66,7 @@ func TestOpenTreeChecksItsSource(t *testing.T) {
 		"device": {Path: "/dev/null", NoFollow: true, Device: null}, "proc": {Path: "/proc", Filesystem: "proc"},
 		"tree": {Path: dir, Recursive: true},
 	} {
-		fd, err := openTree(tree)
+		fd, err := openTree(tree, nil)
 		if errors.Is(err, unix.EPERM) {
 			t.Skip("needs the right to mount")
 		}

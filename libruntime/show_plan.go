@@ -4,6 +4,7 @@ import (
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/plan"
 	"github.com/bailey-oci/bailey/libruntime/seccomp"
+	"github.com/bailey-oci/bailey/spec"
 )
 
 // Plan returns what Create, or with attached Run, would do. It reads the bundle and facts of the machine,
@@ -19,6 +20,7 @@ func (rt *Runtime) Plan(opts *CreateOptions, attached bool) (*plan.Plan, error) 
 	if err != nil {
 		return nil, err
 	}
+	rt.warn(spec.Warnings(b.spec.Process)...)
 	setHome(b.spec.Process, func() []byte { return passwdOfBundle(b) })
 	o := rt.facts(b, opts, cg)
 	o.Attached = attached
@@ -28,7 +30,12 @@ func (rt *Runtime) Plan(opts *CreateOptions, attached bool) (*plan.Plan, error) 
 		if err != nil {
 			return nil, err
 		}
+		rt.warn(program.Warnings...)
 		o.SeccompProgram, o.SeccompFlags = program.Filter, uint64(program.Flags)
 	}
-	return plan.Compile(b.spec, o)
+	p, err := plan.Compile(b.spec, o)
+	if err == nil {
+		rt.warn(p.Warnings...)
+	}
+	return p, err
 }

@@ -72,9 +72,7 @@ func encode(p *plan.Plan) (*encoded, error) {
 		if op.Where() == plan.Asked {
 			e.code(wire_OP_ASK)
 			e.num(uint64(merged[i]))
-			if _, ok := op.Action.(plan.SendConsole); ok {
-				e.slot(0, plan.SlotConsoleMaster)
-			}
+			e.slot(0, carried(op.Action))
 			continue
 		}
 		if err := e.action(op.Action); err != nil {
@@ -91,8 +89,7 @@ func mergeAsked(p *plan.Plan) []int {
 	n := make([]int, len(p.Ops))
 	first := -1
 	for i, op := range p.Ops {
-		_, console := op.Action.(plan.SendConsole)
-		if op.Where() != plan.Asked || console {
+		if op.Where() != plan.Asked || carried(op.Action) != "" {
 			n[i], first = 1, -1
 			continue
 		}
@@ -102,6 +99,17 @@ func mergeAsked(p *plan.Plan) []int {
 		n[first]++
 	}
 	return n
+}
+
+// carried returns the slot of the init's whose descriptor comes along with a question, or "".
+func carried(a plan.Action) plan.Slot {
+	switch a := a.(type) {
+	case plan.SendConsole:
+		return plan.SlotConsoleMaster
+	case plan.MapOwners:
+		return a.Slot
+	}
+	return ""
 }
 
 func joinerSlots(a plan.Action) []plan.Slot {

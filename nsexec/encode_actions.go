@@ -96,6 +96,7 @@ func (e *encoder) mountAction(a plan.Action) error {
 		e.flag(a.NoSymlinks, wire_FLAG_NO_SYMLINKS)
 		e.flag(a.CopyUp, wire_FLAG_COPY_UP)
 		e.flag(a.KeepMode, wire_FLAG_KEEP_MODE)
+		e.flag(a.NoFollow, wire_FLAG_NO_FOLLOW)
 		e.text(0, a.Path)
 	case plan.OpenMount:
 		magic, ok := map[string]uint64{"devpts": unix.DEVPTS_SUPER_MAGIC, "proc": unix.PROC_SUPER_MAGIC}[a.Type]
@@ -109,7 +110,7 @@ func (e *encoder) mountAction(a plan.Action) error {
 	case plan.RemountInPlace:
 		e.code(wire_OP_REMOUNT)
 		e.slot(0, plan.SlotRoot)
-		e.num(a.Set, a.Clear)
+		e.num(a.Set, a.Clear, a.Propagation)
 		e.flag(a.Recursive, wire_FLAG_RECURSIVE)
 		e.text(0, a.Path)
 	case plan.MakeDirectory:
@@ -126,6 +127,7 @@ func (e *encoder) mountAction(a plan.Action) error {
 	case plan.MakeSymlink:
 		e.code(wire_OP_MAKE_SYMLINK)
 		e.slot(0, plan.SlotRoot)
+		e.flag(a.Exact, wire_FLAG_EXACT)
 		e.text(0, a.Path)
 		e.text(1, a.Target)
 	case plan.OpenConsole:
@@ -231,10 +233,6 @@ func (e *encoder) processAction(a plan.Action) error {
 		e.code(wire_OP_SET_NO_NEW_PRIVS)
 	case plan.ChangeDirectory:
 		e.code(wire_OP_CHANGE_DIRECTORY)
-		e.flag(a.Create, wire_FLAG_CREATE)
-		if a.Create {
-			e.slot(0, plan.SlotRoot)
-		}
 		e.text(0, a.Path)
 	case plan.ResolveExecutable:
 		e.code(wire_OP_RESOLVE_EXECUTABLE)

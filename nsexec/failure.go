@@ -23,12 +23,6 @@ func (s *session) failed(m *message) error {
 		return execFailure(a.Name, op.Origin, errno)
 	case plan.RunHook:
 		return hookFailure(a.Point, op.Origin, strings.TrimPrefix(call, "hook "), object, errno)
-	case plan.Attach:
-		if call == "copy up" {
-			return &fault.Error{Step: op.String(), Origin: op.Origin, Err: errno,
-				Cause:  "tmpcopyup wants a copy of the directory's contents, which bailey cannot make yet",
-				Remedy: "remove the option (with Podman: --tmpfs PATH:notmpcopyup), or empty the directory in the image"}
-		}
 	}
 	return &fault.Error{Step: op.String(), Origin: op.Origin, Object: object, Syscall: call, Err: errno}
 }

@@ -26,7 +26,7 @@ type Server struct {
 	// Await, if not nil, is called before each wait for the preamble. Its error ends the execution.
 	Await Await
 	// Asked executes an action of kind plan.Asked (all but plan.SendDescriptors, which Run does
-	// itself). received is the descriptor that came with the question (plan.SendConsole) or nil, and
+	// itself). received is the descriptor that came with the question (see carried) or nil, and
 	// is the callee's to close; the returned file, if any, is sent as the answer (plan.SendState) and
 	// closed.
 	Asked func(op plan.Op, received *os.File) (*os.File, error)

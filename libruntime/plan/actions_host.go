@@ -23,12 +23,22 @@ type OpenTree struct {
 	Slot      Slot
 	Path      string
 	Recursive bool
-	// NoFollow refuses a symbolic link as Path's last component.
+	// NoFollow takes a symbolic link as Path's last component itself, instead of what it points to.
 	NoFollow bool
+	// IDMap, if not empty, is the user namespace by whose maps the mount shows the owners of files
+	// (MOUNT_ATTR_IDMAP), and what is mounted below it, too, if IDMapRecursive.
+	IDMap          Slot
+	IDMapRecursive bool
 	// Device, if not nil, is the device node that Path must be.
 	Device *Device
 	// Filesystem, if not empty, is the kind of filesystem that Path must be on: "proc".
 	Filesystem string
+}
+
+// MakeUserNamespace makes a user namespace for the ID mapping of mounts and opens it into Slot. No process is in it.
+type MakeUserNamespace struct {
+	Slot       Slot
+	UIDs, GIDs []IDMapping
 }
 
 // OpenDirectory opens the directory at Path (absolute, in the caller's mount namespace) into Slot with
@@ -45,10 +55,11 @@ type Device struct {
 	Major, Minor uint32
 }
 
-func (OpenNamespace) Where() Where { return Host }
-func (CreateCgroup) Where() Where  { return Host }
-func (OpenTree) Where() Where      { return Host }
-func (OpenDirectory) Where() Where { return Host }
+func (OpenNamespace) Where() Where     { return Host }
+func (CreateCgroup) Where() Where      { return Host }
+func (OpenTree) Where() Where          { return Host }
+func (MakeUserNamespace) Where() Where { return Host }
+func (OpenDirectory) Where() Where     { return Host }
 
 // Actions of bailey itself that the container's init asks for.
 
@@ -64,6 +75,11 @@ type WriteIDMaps struct {
 
 // SendDescriptors hands the descriptors in Slots to the container's init.
 type SendDescriptors struct{ Slots []Slot }
+
+// MapOwners makes the detached mount in Slot, of a filesystem that the container's init has made, show the owners of
+// files by the maps of the user namespace in IDMap (MOUNT_ATTR_IDMAP). It is asked for, because it takes privileges over
+// that namespace, which is none of the container's.
+type MapOwners struct{ Slot, IDMap Slot }
 
 // SetOOMScore sets oom_score_adj of the container's init: -1000 (never) to 1000 (first).
 type SetOOMScore struct{ Score int }
@@ -107,6 +123,7 @@ type ReportReady struct{}
 
 func (WriteIDMaps) Where() Where       { return Asked }
 func (SendDescriptors) Where() Where   { return Asked }
+func (MapOwners) Where() Where         { return Asked }
 func (SetOOMScore) Where() Where       { return Asked }
 func (WriteTimeOffsets) Where() Where  { return Asked }
 func (MoveNetworkDevice) Where() Where { return Asked }

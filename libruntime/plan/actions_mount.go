@@ -55,17 +55,21 @@ type Attach struct {
 	// NoSymlinks refuses symbolic links anywhere in Path: for /proc and /sys, where a link would
 	// redirect what is later written there.
 	NoSymlinks bool
+	// NoFollow covers a symbolic link as Path's last component, instead of what it points to.
+	NoFollow bool
 	// CopyUp fills the new filesystem with what it covers first (tmpcopyup).
 	CopyUp bool
 	// KeepMode gives the new filesystem's root the permissions of the directory that it covers.
 	KeepMode bool
 }
 
-// RemountInPlace changes attributes of what is mounted at Path already ("remount").
+// RemountInPlace changes attributes of what is mounted at Path already ("remount"), or its propagation: one of
+// MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE, or 0 to leave it.
 type RemountInPlace struct {
-	Path       string
-	Set, Clear uint64
-	Recursive  bool
+	Path        string
+	Set, Clear  uint64
+	Propagation uint64
+	Recursive   bool
 }
 
 // MakeDirectory makes a directory and its parents; an existing one is left as it is.
@@ -82,8 +86,12 @@ type MakeDevice struct {
 	UID, GID uint32
 }
 
-// MakeSymlink makes a symbolic link; an existing file of that name is left as it is.
-type MakeSymlink struct{ Path, Target string }
+// MakeSymlink makes a symbolic link. An existing file of that name is left as it is, if it is the same link or Exact
+// does not say that it must be.
+type MakeSymlink struct {
+	Path, Target string
+	Exact        bool
+}
 
 // OpenMount opens the root of what is mounted at Path, which must be a filesystem of the kind Type, into
 // Slot, following no symbolic links.

@@ -85,11 +85,7 @@ type SetCapabilities struct {
 type SetNoNewPrivileges struct{}
 
 // ChangeDirectory enters the working directory and proves that it lies below the root (CVE-2024-21626).
-// Create makes it, as root, where it does not exist.
-type ChangeDirectory struct {
-	Path   string
-	Create bool
-}
+type ChangeDirectory struct{ Path string }
 
 // ResolveExecutable fails unless one of the candidates of Exec can be executed by the payload's user,
 // so that a misspelt command is an error of create.

@@ -71,6 +71,8 @@ type compiler struct {
 	given []Slot
 	// late are changes to mounts that must wait until nothing is made below them any more.
 	late []Op
+	// idmaps are the user namespaces made for the ID mappings of mounts.
+	idmaps []MakeUserNamespace
 	// devpts is the slot of the container's /dev/pts.
 	devpts Slot
 }

@@ -28,9 +28,16 @@ func (a OpenTree) String() string {
 		b.WriteString(" with all below it")
 	}
 	if a.NoFollow && a.Device == nil {
-		b.WriteString(", which is no symbolic link,")
+		b.WriteString(", not followed if it is a symbolic link,")
+	}
+	if a.IDMap != "" {
+		b.WriteString(", owners" + recursively(a.IDMapRecursive) + " shown by the maps of " + string(a.IDMap) + ",")
 	}
 	return b.String() + " as " + string(a.Slot)
+}
+
+func (a MakeUserNamespace) String() string {
+	return "make a user namespace with user IDs " + join(a.UIDs) + " and group IDs " + join(a.GIDs) + " as " + string(a.Slot)
 }
 
 func (a OpenDirectory) String() string { return "open " + a.Path + " as " + string(a.Slot) }
@@ -61,6 +68,10 @@ func (a SendDescriptors) String() string {
 		names[i] = string(s)
 	}
 	return "hand over " + strings.Join(names, ", ")
+}
+
+func (a MapOwners) String() string {
+	return "show the owners in " + string(a.Slot) + " by the maps of " + string(a.IDMap)
 }
 
 func (a SetOOMScore) String() string { return "set oom_score_adj to " + strconv.Itoa(a.Score) }

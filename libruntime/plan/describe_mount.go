@@ -122,8 +122,11 @@ func (a Attach) String() string {
 }
 
 func (a RemountInPlace) String() string {
-	return "make what is mounted at " + a.Path + recursively(a.Recursive) + " " +
-		strings.Join(attributeWords(a.Set, a.Clear), ",")
+	words := attributeWords(a.Set, a.Clear)
+	if a.Propagation != 0 {
+		words = append(words, propagationName(a.Propagation))
+	}
+	return "make what is mounted at " + a.Path + recursively(a.Recursive) + " " + strings.Join(words, ",")
 }
 
 func (a MakeDirectory) String() string {

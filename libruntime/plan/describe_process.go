@@ -93,9 +93,6 @@ func sets(effective, permitted, inheritable, ambient uint64) string {
 func (SetNoNewPrivileges) String() string { return "set no_new_privs" }
 
 func (a ChangeDirectory) String() string {
-	if a.Create {
-		return "enter " + a.Path + ", made if missing"
-	}
 	return "enter " + a.Path
 }
 

@@ -6,7 +6,6 @@ import "errors"
 var (
 	errMissing      = errors.New("missing")
 	errInvalid      = errors.New("not allowed")
-	errUnsupported  = errors.New("not supported yet")
 	errNotPermitted = errors.New("operation not permitted")
 	errNotFound     = errors.New("executable file not found in $PATH")
 )

@@ -170,7 +170,12 @@ func (g generator) mounts(s *specs.Spec) {
 	for _, m := range some(g, standard) {
 		for range g.IntN(5) {
 			o := mountOptions[g.IntN(len(mountOptions))]
-			if o.kind != unsupported && (o.kind != copyUp || m.Type == "tmpfs" && !slices.Contains(m.Options, "rbind")) &&
+			maps := o.kind == idmap || o.kind == idmapRecursive
+			if maps && (strings.HasPrefix(m.Type, "cgroup") || !namespacesOf(s).has(UserNS)) || o.kind == remount && hasIDMap(m.Options) ||
+				maps && slices.Contains(m.Options, "remount") {
+				continue
+			}
+			if (o.kind != copyUp || m.Type == "tmpfs" && !slices.Contains(m.Options, "rbind")) &&
 				o.kind != bind && o.kind != bindRecursive {
 				m.Options = append(m.Options, o.name)
 			}
@@ -213,4 +218,8 @@ func (g generator) options(s *specs.Spec) Options {
 		o.SeccompProgram = make([]byte, 8*(1+g.IntN(20)))
 	}
 	return o
+}
+
+func hasIDMap(options []string) bool {
+	return slices.Contains(options, "idmap") || slices.Contains(options, "ridmap")
 }

@@ -169,6 +169,8 @@ func (c *checker) slots(given []Slot) {
 				c.fail(i, "%s is used after all descriptors were closed", s)
 			case op.Where() == Joiner:
 				st.joined = true
+			case op.Where() == Host || op.Where() == Asked:
+				// The host has what it has opened itself.
 			case st.where == Host && !st.sent && !st.joined:
 				c.fail(i, "%s is used before it is handed over", s)
 			}

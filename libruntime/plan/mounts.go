@@ -22,7 +22,9 @@ type mountJob struct {
 	// destination is absolute and clean; slot is the mount's.
 	destination string
 	slot        Slot
-	origin      string
+	// idmap is the user namespace of its ID mapping, or "".
+	idmap  Slot
+	origin string
 }
 
 // fault returns an error about the mount.
@@ -52,14 +54,11 @@ func (c *compiler) mount(i int) error {
 	m.options = parseMountOptions(m.Options)
 	// A relative destination starts at the root; config.md allows it for old configurations.
 	m.destination = path.Clean("/" + m.Destination)
-	if name := m.options.unsupported; name != "" {
-		return m.fault(errUnsupported, "bailey does not know how to carry out the mount option "+name,
-			"remove the option "+name)
-	}
-	if len(m.UIDMappings)+len(m.GIDMappings) > 0 {
-		return m.fault(errUnsupported, "bailey cannot map the IDs of a mount yet", "remove uidMappings and gidMappings")
-	}
 	if err := checkProc(m); err != nil {
+		return err
+	}
+	var err error
+	if m.idmap, err = c.idmapped(m); err != nil {
 		return err
 	}
 	if m.options.copyUp && m.Type != "tmpfs" {
@@ -70,14 +69,22 @@ func (c *compiler) mount(i int) error {
 		c.remount(m, m.options.mount, false)
 		c.remount(m, m.options.tree, true)
 		return nil
+	case m.options.propagationOnly(m.Type):
+		for _, p := range m.options.propagation {
+			c.add(RemountInPlace{Path: m.destination, Propagation: p.kind, Recursive: p.recursive}, m.origin)
+		}
+		return nil
+	case m.options.copyLink && c.o.SourceLinks[i] != "":
+		c.add(MakeSymlink{Path: m.destination, Target: c.o.SourceLinks[i], Exact: true}, m.origin)
+		return nil
 	case m.isBind():
 		c.bindMount(m)
 		return nil
 	case m.Type == "cgroup", m.Type == "cgroup2":
 		return c.cgroupMount(m)
 	case m.Type == "" || m.Type == "none":
-		return m.fault(errUnsupported, "a mount that only changes the propagation of another is not carried out",
-			"give the propagation as an option of the mount itself, or use linux.rootfsPropagation")
+		return m.fault(errInvalid, "it has no filesystem's type and no option that says what to do without one",
+			"give it a type, or one of the options bind, rbind, remount, or a propagation")
 	}
 	return c.newMount(m)
 }
@@ -102,7 +109,7 @@ func (c *compiler) newMount(m *mountJob) error {
 	}
 	fs.Options = c.labelled(m.Type, fs.Options)
 	attach := Attach{Slot: m.slot, Path: m.destination, Create: CreateDirectory,
-		NoSymlinks: m.inside("/proc") || m.inside("/sys"), CopyUp: m.options.copyUp}
+		NoSymlinks: m.inside("/proc") || m.inside("/sys"), NoFollow: m.options.coverLink, CopyUp: m.options.copyUp}
 	if m.Type == "tmpfs" {
 		// Without a mode of its own it gets that of what it covers, so that /tmp stays a /tmp.
 		attach.KeepMode = !slices.ContainsFunc(fs.Options, func(o string) bool { return strings.HasPrefix(o, "mode=") })
@@ -118,6 +125,9 @@ func (c *compiler) newMount(m *mountJob) error {
 		}
 	}
 	c.add(fs, m.origin)
+	if m.idmap != "" {
+		c.add(MapOwners{Slot: m.slot, IDMap: m.idmap}, m.origin)
+	}
 	for _, p := range m.options.propagation {
 		c.add(SetMountAttributes{Slot: m.slot, Propagation: p.kind, Recursive: p.recursive}, m.origin)
 	}
@@ -157,7 +167,7 @@ func (c *compiler) labelled(fsType string, options []string) []string {
 // the source: a source that is nosuid on the host is nosuid in the container.
 func (c *compiler) bindMount(m *mountJob) {
 	open := OpenTree{Slot: m.slot, Path: c.inBundle(m.Source), Recursive: m.options.recursive,
-		NoFollow: m.options.noFollow}
+		NoFollow: m.options.noFollow, IDMap: m.idmap, IDMapRecursive: m.options.idmap.recursive}
 	if m.destination == "/proc" {
 		open.Filesystem = "proc"
 	}
@@ -176,7 +186,7 @@ func (c *compiler) bindMount(m *mountJob) {
 		c.add(change, m.origin)
 	}
 	c.add(Attach{Slot: m.slot, Path: m.destination, Create: CreateLikeSource,
-		NoSymlinks: m.inside("/proc") || m.inside("/sys")}, m.origin)
+		NoSymlinks: m.inside("/proc") || m.inside("/sys"), NoFollow: m.options.coverLink}, m.origin)
 }
 
 // mergeChanges returns changes without those that change nothing and with neighbours made one where that

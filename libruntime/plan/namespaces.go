@@ -69,6 +69,9 @@ func (n namespaceSet) origin(kind Namespace) string {
 	return ""
 }
 
+// namespaceSlot is the slot of a namespace that is given by path.
+func namespaceSlot(kind Namespace) Slot { return Slot("ns/" + kind.names()[0]) }
+
 // joiner opens the namespaces given by path and returns the operations of stage 0.
 func (c *compiler) joiner() []Op {
 	ops := make([]Op, 0, 4+len(namespaceKinds))
@@ -79,7 +82,7 @@ func (c *compiler) joiner() []Op {
 		if c.ns.joined&kind.kind == 0 {
 			continue
 		}
-		slot := Slot("ns/" + kind.file)
+		slot := namespaceSlot(kind.kind)
 		origin := at("/linux/namespaces", c.ns.index[k])
 		host = append(host, Op{OpenNamespace{slot, kind.kind, c.ns.path[k]}, origin})
 		if kind.kind != CgroupNS {
@@ -119,14 +122,7 @@ func (c *compiler) cgroup() Slot {
 
 // idMaps returns the mappings of a new user namespace.
 func (c *compiler) idMaps() WriteIDMaps {
-	lines := func(l []specs.LinuxIDMapping) []IDMapping {
-		m := make([]IDMapping, len(l))
-		for i, e := range l {
-			m[i] = IDMapping{Container: e.ContainerID, Host: e.HostID, Size: e.Size}
-		}
-		return m
-	}
-	return WriteIDMaps{UIDs: lines(c.spec.Linux.UIDMappings), GIDs: lines(c.spec.Linux.GIDMappings)}
+	return WriteIDMaps{UIDs: idMappings(c.spec.Linux.UIDMappings), GIDs: idMappings(c.spec.Linux.GIDMappings)}
 }
 
 // namespaces adds what is set inside the namespaces other than the mount namespace.

@@ -34,6 +34,9 @@ type Options struct {
 	// InUserNamespace says that bailey itself runs in a user namespace other than the initial one, or
 	// as an ordinary user: device nodes cannot be made.
 	InUserNamespace bool
+	// SourceLinks are the targets of the sources of mounts that are symbolic links, by index, where the option
+	// copy-symlink asks for that.
+	SourceLinks map[int]string
 	// NoMountLabel leaves linux.mountLabel out, for kernels without SELinux, which know no such option.
 	NoMountLabel bool
 }

@@ -24,11 +24,16 @@ const (
 	bindRecursive
 	remount
 	copyUp
+	// noFollow and coverLink take a symbolic link as the source, or the destination, itself.
 	noFollow
+	coverLink
+	// copyLink makes a copy of a source that is a symbolic link, instead of a mount.
+	copyLink
+	// idmap and idmapRecursive map the owners of files.
+	idmap
+	idmapRecursive
 	// nothing has no meaning to the mount API: it is the default, or about mount(8)'s own output.
 	nothing
-	// unsupported is known and refused.
-	unsupported
 )
 
 // mountOption is one word that mounts[].options may contain.
@@ -41,7 +46,7 @@ type mountOption struct {
 }
 
 // mountOptions are the options of config.md, "Linux mount options", those of mount(8) that runc knows, and
-// crun's src-nofollow, sorted by name. What is not here is passed to the filesystem.
+// crun's, sorted by name. What is not here is passed to the filesystem.
 //
 // The kernel knows three exclusive access-time modes, of which relatime (0) is the default, where mount(8)
 // has a flag and its opposite for each: the opposites all mean the default.
@@ -49,14 +54,14 @@ var mountOptions = [...]mountOption{
 	{"async", superblock, 0, false},
 	{"atime", attribute, unix.MOUNT_ATTR_RELATIME, false},
 	{"bind", bind, 0, false},
-	{"copy-symlink", unsupported, 0, false},
+	{"copy-symlink", copyLink, 0, false},
 	{"defaults", nothing, 0, false},
-	{"dest-nofollow", unsupported, 0, false},
+	{"dest-nofollow", coverLink, 0, false},
 	{"dev", attribute, unix.MOUNT_ATTR_NODEV, true},
 	{"diratime", attribute, unix.MOUNT_ATTR_NODIRATIME, true},
 	{"dirsync", superblock, 0, false},
 	{"exec", attribute, unix.MOUNT_ATTR_NOEXEC, true},
-	{"idmap", unsupported, 0, false},
+	{"idmap", idmap, 0, false},
 	{"iversion", superblock, 0, false},
 	{"lazytime", superblock, 0, false},
 	{"loud", nothing, 0, false},
@@ -80,7 +85,7 @@ var mountOptions = [...]mountOption{
 	{"relatime", attribute, unix.MOUNT_ATTR_RELATIME, false},
 	{"remount", remount, 0, false},
 	{"rexec", attributeRecursive, unix.MOUNT_ATTR_NOEXEC, true},
-	{"ridmap", unsupported, 0, false},
+	{"ridmap", idmapRecursive, 0, false},
 	{"rnoatime", attributeRecursive, unix.MOUNT_ATTR_NOATIME, false},
 	{"rnodev", attributeRecursive, unix.MOUNT_ATTR_NODEV, false},
 	{"rnodiratime", attributeRecursive, unix.MOUNT_ATTR_NODIRATIME, false},
@@ -117,9 +122,7 @@ var mountOptions = [...]mountOption{
 func MountOptions() []string {
 	names := make([]string, 0, len(mountOptions))
 	for _, o := range mountOptions {
-		if o.kind != unsupported {
-			names = append(names, o.name)
-		}
+		names = append(names, o.name)
 	}
 	return names
 }
@@ -164,14 +167,25 @@ type propagationChange struct {
 
 // parsedOptions are the options of one mount.
 type parsedOptions struct {
-	bind, recursive, remount, copyUp, noFollow bool
+	bind, recursive, remount, copyUp, noFollow, coverLink, copyLink bool
 
 	mount, tree attributes
 	propagation []propagationChange
 	// parameters are for the filesystem: its own and the superblock's flags.
 	parameters []string
-	// unsupported is the first option that is refused.
-	unsupported string
+	idmap      ownersMapped
+}
+
+// ownersMapped is what the options idmap and ridmap say.
+type ownersMapped struct {
+	asked, recursive bool
+	// mapping is what follows "idmap=".
+	mapping string
+}
+
+// propagationOnly reports whether a mount of this type only changes the propagation of what is mounted already.
+func (p *parsedOptions) propagationOnly(fsType string) bool {
+	return (fsType == "" || fsType == "none") && !p.bind && !p.remount && len(p.propagation) > 0
 }
 
 // all returns the changes for a mount that has nothing below it, where a recursive option means the same as
@@ -203,12 +217,14 @@ func (p *parsedOptions) add(name string) {
 		return
 	}
 	o, known := findMountOption(name)
-	switch {
-	case !known && (strings.HasPrefix(name, "idmap=") || strings.HasPrefix(name, "ridmap=")):
-		o.kind = unsupported
-	case !known:
-		p.parameters = append(p.parameters, name)
-		return
+	if !known {
+		word, mapping, _ := strings.Cut(name, "=")
+		if word != "idmap" && word != "ridmap" {
+			p.parameters = append(p.parameters, name)
+			return
+		}
+		o, _ = findMountOption(word)
+		p.idmap.mapping = mapping
 	}
 	switch o.kind {
 	case attribute:
@@ -229,10 +245,12 @@ func (p *parsedOptions) add(name string) {
 		p.copyUp = true
 	case noFollow:
 		p.noFollow = true
-	case unsupported:
-		if p.unsupported == "" {
-			p.unsupported = name
-		}
+	case coverLink:
+		p.coverLink = true
+	case copyLink:
+		p.copyLink = true
+	case idmap, idmapRecursive:
+		p.idmap.asked, p.idmap.recursive = true, o.kind == idmapRecursive
 	}
 }
 

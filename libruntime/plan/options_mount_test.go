@@ -73,8 +73,9 @@ func TestParseMountOptions(t *testing.T) {
 		{"mode=755,size=64k,,ro", parsedOptions{parameters: []string{"mode=755", "size=64k"}, mount: attributes{set: ro}}},
 		{`context="u:r:t:s0:c1,c2",ro`, parsedOptions{parameters: []string{`context="u:r:t:s0:c1,c2"`}, mount: attributes{set: ro}}},
 		{`lowerdir=/a\,b:/c,ro`, parsedOptions{parameters: []string{`lowerdir=/a\,b:/c`}, mount: attributes{set: ro}}},
-		{"idmap", parsedOptions{unsupported: "idmap"}},
-		{"ridmap=uids=0-1000-1", parsedOptions{unsupported: "ridmap=uids=0-1000-1"}},
+		{"idmap", parsedOptions{idmap: ownersMapped{asked: true}}},
+		{"ridmap=uids=0-1000-1", parsedOptions{idmap: ownersMapped{true, true, "uids=0-1000-1"}}},
+		{"dest-nofollow copy-symlink", parsedOptions{coverLink: true, copyLink: true}},
 		{"RO", parsedOptions{parameters: []string{"RO"}}},
 	} {
 		if got := parseMountOptions(strings.Fields(test.options)); !reflect.DeepEqual(got, test.want) {

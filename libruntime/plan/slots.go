@@ -18,6 +18,10 @@ func uses(a Action) []Slot {
 		slots = []Slot{SlotRoot}
 	case SetMountAttributes:
 		slots = []Slot{a.Slot}
+	case MapOwners:
+		slots = []Slot{a.Slot, a.IDMap}
+	case OpenTree:
+		slots = []Slot{a.IDMap}
 	case Attach:
 		slots = []Slot{a.Slot, SlotRoot}
 	case MaskPath:
@@ -34,10 +38,6 @@ func uses(a Action) []Slot {
 		slots = []Slot{SlotState}
 	case AwaitStart:
 		slots = []Slot{a.Listener}
-	case ChangeDirectory:
-		if a.Create {
-			slots = []Slot{SlotRoot}
-		}
 	}
 	if len(slots) > 0 && slots[0] == "" {
 		return slots[1:]
@@ -60,6 +60,8 @@ func fills(a Action) []Slot {
 	case OpenNamespace:
 		return []Slot{a.Slot}
 	case OpenTree:
+		return []Slot{a.Slot}
+	case MakeUserNamespace:
 		return []Slot{a.Slot}
 	case OpenDirectory:
 		return []Slot{a.Slot}

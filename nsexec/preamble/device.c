@@ -16,7 +16,7 @@ int make_directory(struct preamble *p, const struct wire_op *op)
 {
 	const char *path = string_of(p, op->ref[0]);
 	int fd = create_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), WIRE_CREATE_DIRECTORY,
-				(unsigned)op->num[0], 0);
+				(unsigned)op->num[0], FOLLOW);
 
 	if (fd < 0)
 		return fd;
@@ -24,11 +24,9 @@ int make_directory(struct preamble *p, const struct wire_op *op)
 	return 0;
 }
 
-/* The device number as mknod(2) takes it, of major << 32 | minor. */
-static unsigned encode_device(uint64_t number)
+/* The device number as mknod(2) takes it. */
+unsigned device_number(unsigned major, unsigned minor)
 {
-	unsigned major = (unsigned)(number >> 32), minor = (unsigned)number;
-
 	return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
 }
 
@@ -52,7 +50,8 @@ int make_device(struct preamble *p, const struct wire_op *op)
 
 	if (dir < 0)
 		return dir;
-	long err = sys_4(mknodat, dir, base, op->num[0], encode_device(op->num[1]));
+	long err =
+	    sys_4(mknodat, dir, base, op->num[0], device_number((unsigned)(op->num[1] >> 32), (unsigned)op->num[1]));
 	int ret;
 	if (err == -EEXIST)
 		ret = existing_device(p, dir, base, op);
@@ -64,16 +63,27 @@ int make_device(struct preamble *p, const struct wire_op *op)
 	return ret;
 }
 
+/* Whether base in dir is a symbolic link to target. */
+static int is_link_to(int dir, const char *base, const char *target)
+{
+	char is[4096];
+	long n = sys_4(readlinkat, dir, base, is, sizeof is);
+
+	return n >= 0 && (size_t)n == str_len(target) && memcmp(is, target, (size_t)n) == 0;
+}
+
 int make_symlink(struct preamble *p, const struct wire_op *op)
 {
-	const char *base;
+	const char *base, *target = string_of(p, op->ref[1]);
 	int dir = open_parent(p, slot_of(p, op->slot[0]), string_of(p, op->ref[0]), &base);
 
 	if (dir < 0)
 		return dir;
-	long err = sys_3(symlinkat, string_of(p, op->ref[1]), dir, base);
+	long err = sys_3(symlinkat, target, dir, base);
+	if (err == -EEXIST && (!(op->flags & WIRE_FLAG_EXACT) || is_link_to(dir, base, target)))
+		err = 0;
 	sys_close(dir);
-	return failed(p, err == -EEXIST ? 0 : err, "symlinkat", 0);
+	return failed(p, err, "symlinkat", err == -EEXIST ? "another file of that name" : 0);
 }
 
 /*
@@ -112,7 +122,7 @@ int attach_console(struct preamble *p, const struct wire_op *op)
 
 	if (clone < 0)
 		return failed(p, clone, "open_tree", "the terminal");
-	int target = create_in_root(p, slot_of(p, op->slot[1]), path, str_len(path), WIRE_CREATE_FILE, 0644, 0);
+	int target = create_in_root(p, slot_of(p, op->slot[1]), path, str_len(path), WIRE_CREATE_FILE, 0644, FOLLOW);
 	int err = target;
 	if (target >= 0) {
 		err = failed(

@@ -147,36 +147,6 @@ static int keep_mode(struct preamble *p, int mount, int target)
 	return failed(p, err, "fchmod", "the new filesystem");
 }
 
-/*
- * A tmpfs that starts as a copy of the directory it covers. Podman asks for that wherever it makes a tmpfs, most
- * of all over directories with nothing in them; what is in others cannot be copied yet.
- */
-static int copy_up(struct preamble *p, int target, const char *path)
-{
-	struct {
-		uint64_t ino, offset;
-		uint16_t size;
-		uint8_t type;
-		char name[];
-	} * entry;
-	_Alignas(8) char entries[1024];
-	long dir = sys_3(openat, target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n;
-	int empty = 1;
-
-	if (dir < 0)
-		return failed(p, dir, "openat", path);
-	while (empty && (n = sys_3(getdents64, dir, entries, sizeof entries)) != 0) {
-		if (n < 0)
-			break;
-		for (long at = 0; at < n; at += entry->size) {
-			entry = (void *)(entries + at);
-			empty = empty && (str_equal(entry->name, ".") || str_equal(entry->name, ".."));
-		}
-	}
-	sys_close((int)dir);
-	return empty ? failed(p, n, "getdents64", path) : failed(p, -EOPNOTSUPP, "copy up", path);
-}
-
 int attach(struct preamble *p, const struct wire_op *op)
 {
 	const char *path = string_of(p, op->ref[0]);
@@ -189,13 +159,18 @@ int attach(struct preamble *p, const struct wire_op *op)
 			return failed(p, type, "statx", 0);
 		kind = type == 0040000 ? WIRE_CREATE_DIRECTORY : WIRE_CREATE_FILE;
 	}
-	int target = create_in_root(p, root, path, str_len(path), kind, kind == WIRE_CREATE_DIRECTORY ? 0755 : 0644,
-				    op->flags & WIRE_FLAG_NO_SYMLINKS);
+	enum links links = FOLLOW;
+	if (op->flags & WIRE_FLAG_NO_SYMLINKS)
+		links = REFUSE_LINKS;
+	else if (op->flags & WIRE_FLAG_NO_FOLLOW)
+		links = NO_FOLLOW;
+	int target =
+	    create_in_root(p, root, path, str_len(path), kind, kind == WIRE_CREATE_DIRECTORY ? 0755 : 0644, links);
 	if (target < 0)
 		return target;
 	int err = 0;
 	if (op->flags & WIRE_FLAG_COPY_UP)
-		err = copy_up(p, target, path);
+		err = copy_tree(p, target, source);
 	if (!err && op->flags & WIRE_FLAG_KEEP_MODE)
 		err = keep_mode(p, source, target);
 	if (!err)
@@ -224,11 +199,11 @@ int open_mount(struct preamble *p, const struct wire_op *op)
 int remount(struct preamble *p, const struct wire_op *op)
 {
 	const char *path = string_of(p, op->ref[0]);
-	int fd = open_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), 0);
+	int fd = open_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), FOLLOW);
 
 	if (fd < 0)
 		return fd;
-	long err = set_attributes(fd, op->num[0], op->num[1], 0, op->flags & WIRE_FLAG_RECURSIVE);
+	long err = set_attributes(fd, op->num[0], op->num[1], op->num[2], op->flags & WIRE_FLAG_RECURSIVE);
 	sys_close(fd);
 	return failed(p, err, "mount_setattr", 0);
 }
@@ -304,7 +279,7 @@ static int cover(struct preamble *p, int16_t slot, int target)
 static int open_restricted(struct preamble *p, const struct wire_op *op)
 {
 	const char *path = string_of(p, op->ref[0]);
-	int target = open_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), 0);
+	int target = open_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), FOLLOW);
 
 	return target == -ENOTDIR ? -ENOENT : target;
 }

@@ -23,13 +23,13 @@ int type_of(int fd)
 	return err < 0 ? (int)err : st.stx_mode & 0170000;
 }
 
-/* Opens path[0..len) below root with O_PATH. A symbolic link as the last part is followed. */
-int open_in_root(struct preamble *p, int root, const char *path, size_t len, int nosymlinks)
+/* Opens path[0..len) below root with O_PATH. */
+int open_in_root(struct preamble *p, int root, const char *path, size_t len, enum links links)
 {
 	char copy[MAX_PATH];
-	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
-			       .resolve =
-				   RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (nosymlinks ? RESOLVE_NO_SYMLINKS : 0)};
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC | (links == NO_FOLLOW ? O_NOFOLLOW : 0),
+			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS |
+					  (links == REFUSE_LINKS ? RESOLVE_NO_SYMLINKS : 0)};
 	long fd;
 
 	while (len && *path == '/')
@@ -108,7 +108,7 @@ static int make_part(struct preamble *p, int dir, struct walk *w, size_t from, s
  * Finds the part of the path that is the first to be missing, path[*from..*to), and opens the directory that it is
  * missing from. The path as a whole does not exist. The search begins at its end, where most often one part is missing.
  */
-static int find_missing(struct preamble *p, int root, const struct walk *w, int nosymlinks, size_t *from, size_t *to)
+static int find_missing(struct preamble *p, int root, const struct walk *w, enum links links, size_t *from, size_t *to)
 {
 	size_t end = w->len;
 
@@ -119,7 +119,7 @@ static int find_missing(struct preamble *p, int root, const struct walk *w, int 
 		while (end && w->path[end - 1] != '/')
 			end--;
 		*from = end;
-		int dir = open_in_root(p, root, w->path, end, nosymlinks);
+		int dir = open_in_root(p, root, w->path, end, links);
 		if (dir != -ENOENT || !end)
 			return dir;
 	}
@@ -130,12 +130,12 @@ static int find_missing(struct preamble *p, int root, const struct walk *w, int 
  * directories of mode 0755. Each round makes one part or replaces one link.
  */
 int create_in_root(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind, unsigned mode,
-		   int nosymlinks)
+		   enum links links)
 {
 	struct walk w;
 	size_t from, to;
 
-	int fd = open_in_root(p, root, path, len, nosymlinks);
+	int fd = open_in_root(p, root, path, len, links);
 	if (fd != -ENOENT || kind == WIRE_CREATE_NOTHING)
 		return fd;
 	while (len && *path == '/')
@@ -145,7 +145,7 @@ int create_in_root(struct preamble *p, int root, const char *path, size_t len, e
 	w.len = len;
 	w.links = 0;
 	for (int round = 0; round < MAX_PATH; round++) {
-		int dir = find_missing(p, root, &w, nosymlinks, &from, &to);
+		int dir = find_missing(p, root, &w, links, &from, &to);
 		if (dir < 0)
 			return dir;
 		size_t end = to;
@@ -156,7 +156,7 @@ int create_in_root(struct preamble *p, int root, const char *path, size_t len, e
 		sys_close(dir);
 		if (err)
 			return err;
-		fd = open_in_root(p, root, w.path, w.len, nosymlinks);
+		fd = open_in_root(p, root, w.path, w.len, links);
 		if (fd != -ENOENT)
 			return fd;
 	}
@@ -176,5 +176,5 @@ int open_parent(struct preamble *p, int root, const char *path, const char **bas
 	*base = path + start;
 	if (start == len || str_equal(*base, ".") || str_equal(*base, ".."))
 		return failed(p, -EINVAL, "openat2", path);
-	return create_in_root(p, root, path, start, WIRE_CREATE_DIRECTORY, 0755, 0);
+	return create_in_root(p, root, path, start, WIRE_CREATE_DIRECTORY, 0755, FOLLOW);
 }

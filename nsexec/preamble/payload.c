@@ -49,14 +49,6 @@ int change_directory(struct preamble *p, const struct wire_op *op)
 	char cwd[4096];
 	long err = sys_1(chdir, path);
 
-	if (err == -ENOENT && op->flags & WIRE_FLAG_CREATE && op->slot[0] != WIRE_NO_SLOT) {
-		int fd =
-		    create_in_root(p, slot_of(p, op->slot[0]), path, str_len(path), WIRE_CREATE_DIRECTORY, 0755, 0);
-		if (fd < 0)
-			return fd;
-		sys_close(fd);
-		err = sys_1(chdir, path);
-	}
 	if (err < 0)
 		return failed(p, err, "chdir", 0);
 	err = sys_2(getcwd, cwd, sizeof cwd);

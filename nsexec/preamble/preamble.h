@@ -51,11 +51,23 @@ int await_message(struct preamble *p, uint32_t type);
 __attribute__((noreturn)) void give_up(struct preamble *p, int err);
 
 /* paths.c: files below a root directory, whatever symbolic links lie there */
-int open_in_root(struct preamble *p, int root, const char *path, size_t len, int nosymlinks);
+enum links {
+	FOLLOW,	      /* inside the root */
+	NO_FOLLOW,    /* the last part of a path is meant itself, if it is a link */
+	REFUSE_LINKS, /* anywhere in a path */
+};
+
+int open_in_root(struct preamble *p, int root, const char *path, size_t len, enum links links);
 int create_in_root(struct preamble *p, int root, const char *path, size_t len, enum wire_create kind, unsigned mode,
-		   int nosymlinks);
+		   enum links links);
 int open_parent(struct preamble *p, int root, const char *path, const char **base);
 int type_of(int fd);
+
+/* device.c */
+unsigned device_number(unsigned major, unsigned minor);
+
+/* copy.c: what is in the directory from, into the empty directory to */
+int copy_tree(struct preamble *p, int from, int to);
 
 /* The operations: joining in join.c, namespaces in own.c, mounts in mount.c, devices and the terminal in
    device.c, hooks in hook.c, privileges in privilege.c, the way to the payload in payload.c. */

@@ -65,7 +65,8 @@ struct wire_verify {
 #define WIRE_FLAG_NO_SYMLINKS 1u /* ATTACH */
 #define WIRE_FLAG_COPY_UP     2u /* ATTACH */
 #define WIRE_FLAG_KEEP_MODE   4u /* ATTACH */
-#define WIRE_FLAG_CREATE      1u /* CHANGE_DIRECTORY */
+#define WIRE_FLAG_NO_FOLLOW   8u /* ATTACH */
+#define WIRE_FLAG_EXACT	      1u /* MAKE_SYMLINK */
 #define WIRE_FLAG_KEEP_GROUPS 1u /* SET_IDS */
 
 /* What ATTACH makes where its target does not exist (num[0]). */
@@ -99,13 +100,14 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(SET_MOUNT_ATTRIBUTES, set_mount_attributes, "i---", "---",                                                   \
 	  WIRE_FLAG_RECURSIVE) /* num: set, clear, propagation */                                                      \
 	X(ATTACH, attach, "ii--", "s--",                                                                               \
-	  WIRE_FLAG_NO_SYMLINKS | WIRE_FLAG_COPY_UP | WIRE_FLAG_KEEP_MODE) /* slot: source, root; num: create */       \
-	X(OPEN_MOUNT, open_mount, "o---", "s--", 0)			   /* num: the filesystem's magic number */    \
-	X(REMOUNT, remount, "i---", "s--", WIRE_FLAG_RECURSIVE)		   /* slot: root; num: set, clear */           \
-	X(MAKE_DIRECTORY, make_directory, "i---", "s--", 0)		   /* slot: root; num: mode */                 \
-	X(MAKE_DEVICE, make_device, "i---", "s--", 0)	/* slot: root; num: mode with type, device number, uid, gid */ \
-	X(MAKE_SYMLINK, make_symlink, "i---", "ss-", 0) /* slot: root; ref: path, target */                            \
-	X(OPEN_CONSOLE, open_console, "?oo-", "---", 0) /* slot: devpts, slave, master; num: columns, rows, uid */     \
+	  WIRE_FLAG_NO_SYMLINKS | WIRE_FLAG_COPY_UP | WIRE_FLAG_KEEP_MODE |                                            \
+	      WIRE_FLAG_NO_FOLLOW)				/* slot: source, root; num: create */                  \
+	X(OPEN_MOUNT, open_mount, "o---", "s--", 0)		/* num: the filesystem's magic number */               \
+	X(REMOUNT, remount, "i---", "s--", WIRE_FLAG_RECURSIVE) /* slot: root; num: set, clear, propagation */         \
+	X(MAKE_DIRECTORY, make_directory, "i---", "s--", 0)	/* slot: root; num: mode */                            \
+	X(MAKE_DEVICE, make_device, "i---", "s--", 0) /* slot: root; num: mode with type, device number, uid, gid */   \
+	X(MAKE_SYMLINK, make_symlink, "i---", "ss-", WIRE_FLAG_EXACT) /* slot: root; ref: path, target */              \
+	X(OPEN_CONSOLE, open_console, "?oo-", "---", 0)	    /* slot: devpts, slave, master; num: columns, rows, uid */ \
 	X(ATTACH_CONSOLE, attach_console, "ii--", "s--", 0) /* slot: slave, root */                                    \
 	X(PIVOT_ROOT, pivot_into, "i---", "---", 0)                                                                    \
 	X(MOVE_ROOT, move_root, "i---", "---", 0)                                                                      \
@@ -125,7 +127,7 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(SET_IDS, set_ids, "----", "B--", WIRE_FLAG_KEEP_GROUPS) /* num: uid, gid; ref: uint32_t groups */            \
 	X(SET_CAPABILITIES, set_capabilities, "----", "---", 0) /* num: effective, permitted, inheritable, ambient */  \
 	X(SET_NO_NEW_PRIVS, set_no_new_privs, "----", "---", 0)                                                        \
-	X(CHANGE_DIRECTORY, change_directory, "?---", "s--", WIRE_FLAG_CREATE) /* slot: root, to create in */          \
+	X(CHANGE_DIRECTORY, change_directory, "----", "s--", 0)                                                        \
 	X(RESOLVE_EXECUTABLE, resolve_executable, "----", "sl-", 0)                                                    \
 	X(VERIFY, verify, "----", "b--", 0) /* ref: struct wire_verify */                                              \
 	X(AWAIT_START, await_start, "?---", "---",                                                                     \

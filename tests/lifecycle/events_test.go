@@ -226,11 +226,13 @@ func TestEvents(t *testing.T) {
 			if n := count("oom"); n != 0 {
 				t.Errorf("%d times out of memory", n)
 			}
-			for i := 1; i <= 2; i++ {
+			for range 2 {
+				before := count("oom")
 				if r := c.Exec(nil, "tail", "/dev/zero"); r.Code != 137 {
 					t.Errorf("%s\nwant exit status 137", r)
 				}
-				e.Eventually("it is told", func() bool { return count("oom") == i })
+				// At least once: v1 may notify again until the killed process has let go of its memory.
+				e.Eventually("it is told", func() bool { return count("oom") > before })
 			}
 			if !strings.Contains(watch.Stdout(), `{"type":"oom","id":"`+c.ID+`"}`+"\n") {
 				t.Error(watch.Stdout())
@@ -272,7 +274,8 @@ func TestEventsToTheEnd(t *testing.T) {
 		e.Eventually("the first figures come", func() bool { return strings.Contains(watch.Stdout(), "\n") })
 		e.Must(os.WriteFile(c.Rootfs+"/work/go", nil, 0o644))
 		events := parseEvents(t, watch.Wait().OK(e))
-		if len(events) != 2 || events[0].Type != "stats" || events[1].Type != "oom" {
+		ooms := slices.DeleteFunc(slices.Clone(events), func(e event) bool { return e.Type != "oom" })
+		if len(ooms) == 0 || len(events) != len(ooms)+1 || events[0].Type != "stats" {
 			t.Errorf("%+v", events)
 		}
 
