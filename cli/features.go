@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"slices"
-
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 	"github.com/urfave/cli/v2"
@@ -28,7 +26,6 @@ func featuresCommand(*reporter) *cli.Command {
 // false here and not left out, which would mean "unknown".
 func ourFeatures() *features.Features {
 	yes, no := true, false
-	notYet := func(action string) bool { return action == string(specs.ActNotify) }
 	return &features.Features{
 		OCIVersionMin: "1.0.0",
 		OCIVersionMax: specs.Version,
@@ -41,7 +38,7 @@ func ourFeatures() *features.Features {
 			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &yes},
 			Seccomp: &features.Seccomp{
 				Enabled: &yes, Operators: seccomp.Operators(), Archs: seccomp.Architectures(),
-				Actions:    slices.DeleteFunc(seccomp.Actions(), notYet),
+				Actions:    seccomp.Actions(),
 				KnownFlags: seccomp.KnownFlags(), SupportedFlags: seccomp.SupportedFlags(),
 			},
 			Apparmor:        &features.Apparmor{Enabled: &yes},

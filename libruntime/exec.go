@@ -68,6 +68,7 @@ type execution struct {
 	opts *ExecOptions
 
 	container *container
+	spec      *specs.Spec
 	process   *specs.Process
 	plan      *plan.Plan
 	pid       int
@@ -101,6 +102,7 @@ func (e *execution) prepare(id string) (map[plan.Slot]*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.spec = s
 	if err := e.choose(s); err != nil {
 		return nil, err
 	}
@@ -302,7 +304,9 @@ func (e *execution) run(init *nsexec.Init) (status int, err error) {
 	if err := writePIDFile(e.opts.PIDFile, init.PID); err != nil {
 		return 0, err
 	}
-	if err := init.Start(nil, e.relay.await); err != nil {
+	if err := init.Start(nsexec.Starting{Await: e.relay.await, Listener: func(f *os.File) error {
+		return sendListener(f, e.spec, e.container.rec, store.Running, init.PID)
+	}}); err != nil {
 		if e.opts.PIDFile != "" {
 			_ = os.Remove(e.opts.PIDFile)
 		}

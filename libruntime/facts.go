@@ -10,7 +10,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/idmap"
 	"github.com/bailey-oci/bailey/libruntime/plan"
@@ -151,10 +150,6 @@ func (rt *Runtime) seccompProgram(s *specs.Spec) (*seccomp.Program, error) {
 		return nil, err
 	}
 	rt.warn(p.Warnings...)
-	if p.Notify {
-		return nil, &fault.Error{Step: "send system calls to a listener", Origin: "/linux/seccomp/listenerPath",
-			Err: unix.ENOTSUP, Cause: "SCMP_ACT_NOTIFY is not supported yet"}
-	}
 	return p, nil
 }
 

@@ -93,7 +93,9 @@ func (c *creation) start(init *nsexec.Init) (term *terminal, err error) {
 	state, err := startState(c.rec)
 	if err == nil {
 		faultpoint.Here()
-		err = init.Start(state, c.relay.await)
+		err = init.Start(nsexec.Starting{State: state, Await: c.relay.await, Listener: func(f *os.File) error {
+			return sendListener(f, c.spec, c.rec, store.Created, init.PID)
+		}})
 	}
 	if err == nil {
 		var poststart []specs.Hook

@@ -51,7 +51,7 @@ func (rt *Runtime) Start(id string) error {
 		return err
 	}
 	faultpoint.Here()
-	if err := nsexec.Start(c.SocketPath(), state); err != nil {
+	if err := nsexec.Start(c.SocketPath(), c.rec.PID, nsexec.Starting{State: state, Listener: c.handListener}); err != nil {
 		return rt.stopped(c, err)
 	}
 	var poststart []specs.Hook

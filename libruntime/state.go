@@ -79,13 +79,18 @@ func (c *container) state() (*State, error) {
 	return s, nil
 }
 
+// specState returns the state as the specification has it.
+func specState(rec *store.Record, status store.Status, pid int) specs.State {
+	return specs.State{
+		Version: rec.Version, ID: rec.ID, Status: specs.ContainerState(status), Pid: pid,
+		Bundle: rec.Bundle, Annotations: rec.Annotations,
+	}
+}
+
 // hookState returns the state as a hook gets it on its standard input. pid is the process ID of the
 // container's init as the hook sees it.
 func hookState(rec *store.Record, status store.Status, pid int) ([]byte, error) {
-	b, err := json.Marshal(specs.State{
-		Version: rec.Version, ID: rec.ID, Status: specs.ContainerState(status), Pid: pid,
-		Bundle: rec.Bundle, Annotations: rec.Annotations,
-	})
+	b, err := json.Marshal(specState(rec, status, pid))
 	if err != nil {
 		return nil, fault.Wrap(err, "encode the state for a hook", "")
 	}

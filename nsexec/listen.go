@@ -29,8 +29,8 @@ func Listen(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Start lets the created container go whose init listens at path; see Init.Start.
-func Start(path string, state []byte) error {
+// Start lets the created container go whose init, the process pid, listens at path; see Init.Start.
+func Start(path string, pid int, how Starting) error {
 	var sock *os.File
 	err := withSocket(path, func(fd int, addr *unix.SockaddrUnix) error {
 		if err := unix.Connect(fd, addr); err != nil {
@@ -43,7 +43,7 @@ func Start(path string, state []byte) error {
 		return &fault.Error{Step: "reach the container's init", Object: path, Err: err}
 	}
 	defer sock.Close()
-	return start(sock, state, nil)
+	return start(sock, pid, how)
 }
 
 // withSocket hands f a new socket and path's address. A socket's address has room for 107 bytes, a path

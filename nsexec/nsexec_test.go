@@ -142,7 +142,7 @@ func TestContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := init.Start(nil, nil); err != nil {
+	if err := init.Start(Starting{}); err != nil {
 		t.Fatal(err)
 	}
 	if ws := wait(init.PID); ws.ExitStatus() != 42 {
@@ -236,7 +236,7 @@ func TestExecFailure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = init.Start(nil, nil)
+	err = init.Start(Starting{})
 	if err == nil || !strings.Contains(err.Error(), "stat /gone: no such file or directory") {
 		t.Errorf("got %v", err)
 	}
@@ -257,7 +257,7 @@ func TestLinksStayInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := init.Start(nil, nil); err != nil {
+	if err := init.Start(Starting{}); err != nil {
 		t.Fatal(err)
 	}
 	if ws := wait(init.PID); ws.ExitStatus() != 42 {

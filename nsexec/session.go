@@ -241,20 +241,30 @@ func (s *session) abort() {
 	}
 }
 
-// Start lets the process go. state, if not nil, is the container's state for startContainer hooks. It
-// returns when the payload was executed, or why it was not; then the process has ended, unreaped. await is as for
-// Server.
-func (i *Init) Start(state []byte, await Await) error {
+// Starting is what the start of a payload takes. All of it is optional.
+type Starting struct {
+	// State is the container's state for startContainer hooks.
+	State []byte
+	// Await is as for Server.
+	Await Await
+	// Listener is given the descriptor on which a filter's notifications come (seccomp_unotify(2)), before the payload
+	// is executed, and is not to keep it. Its error ends the start.
+	Listener func(*os.File) error
+}
+
+// Start lets the process go. It returns when the payload was executed, or why it was not; then the process has
+// ended, or is to be ended by the caller, and is unreaped.
+func (i *Init) Start(how Starting) error {
 	defer i.sync.Close()
-	return start(i.sync, state, await)
+	return start(i.sync, i.PID, how)
 }
 
 // Release leaves the init waiting on its listening socket.
 func (i *Init) Release() { i.sync.Close() }
 
-func start(sock *os.File, state []byte, await Await) error {
-	if state != nil {
-		f, err := memfd.Data("state", state)
+func start(sock *os.File, pid int, how Starting) error {
+	if how.State != nil {
+		f, err := memfd.Data("state", how.State)
 		if err == nil {
 			err = sendDescriptors(sock, []int16{stateSlot}, []*os.File{f})
 			f.Close()
@@ -267,7 +277,7 @@ func start(sock *os.File, state []byte, await Await) error {
 		return fault.Wrap(err, "let the container's init go", "")
 	}
 	for {
-		m, err := await.receive(sock, "wait for the payload's exec")
+		m, err := how.Await.receive(sock, "wait for the payload's exec")
 		if err != nil {
 			return err
 		}
@@ -279,6 +289,10 @@ func start(sock *os.File, state []byte, await Await) error {
 			return nil // exec has closed it
 		case wire_FAILED:
 			return startFailure(&m)
+		case wire_LISTENER:
+			if err := handListener(sock, pid, int(m.value), how.Listener); err != nil {
+				return err
+			}
 		case wire_FAULT:
 			endForTest()
 		}

@@ -15,7 +15,7 @@ func TestStartOfAnInitThatEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	started := make(chan error, 1)
-	go func() { started <- Start(path, nil) }()
+	go func() { started <- Start(path, 0, Starting{}) }()
 	time.Sleep(50 * time.Millisecond) // for the connection, which nobody accepts
 	listener.Close()
 	err = <-started

@@ -99,7 +99,7 @@ func (c *compiler) start() (err error) {
 	}
 	if c.cfg.DefaultAction == specs.ActNotify {
 		return c.fail("/defaultAction", string(specs.ActNotify), nil,
-			"every call would wait for the listener, those included that hand the listener over")
+			"every call of the payload would wait for the listener")
 	}
 	if c.filter, err = libseccomp.NewFilter(c.def); err != nil {
 		return c.fail("/defaultAction", string(c.cfg.DefaultAction), err, "")
@@ -195,9 +195,6 @@ func (c *compiler) rules(i int) error {
 			continue // libseccomp refuses rules that change nothing
 		}
 		if s.Action == specs.ActNotify {
-			if name == "write" || name == "sendmsg" {
-				return c.fail(field, name, nil, "the runtime needs this call after the filter is loaded, to hand the listener over: it would wait for ever")
-			}
 			c.prog.Notify = true
 		}
 		for _, cond := range conds {

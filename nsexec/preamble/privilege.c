@@ -206,12 +206,51 @@ int set_exec_label(struct preamble *p, const struct wire_op *op)
 	return 0;
 }
 
+/* The number that the next descriptor gets. */
+static long next_descriptor(struct preamble *p)
+{
+	long fd = sys_3(fcntl, p->socket, F_DUPFD_CLOEXEC, 0);
+
+	if (fd >= 0)
+		sys_close((int)fd);
+	return fd;
+}
+
+/*
+ * The listener's descriptor ends with exec, and the filter may send any system call to the listener, which nobody
+ * serves yet. So bailey is told beforehand where it will be, and takes it out of this process (pidfd_getfd); until
+ * then this waits in the one system call that has to be made under the filter, a read. If that is sent to the
+ * listener, too, bailey answers it.
+ */
+static int load_with_listener(struct preamble *p, uint64_t flags, const struct sock_fprog *program)
+{
+	struct wire_message m;
+	long fd = next_descriptor(p);
+
+	if (fd < 0)
+		return failed(p, fd, "fcntl(F_DUPFD_CLOEXEC)", 0);
+	send_message(p, WIRE_LISTENER, (int32_t)fd, 0, 0, -1);
+	long got = sys_3(seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+	if (got < 0)
+		return failed(p, got, "seccomp", 0);
+	if (got != fd)
+		return failed(p, -EBADFD, "seccomp", "the listener");
+	got = sys_3(read, p->socket, &m, sizeof m);
+	if (got == 0)
+		return failed(p, -ECONNRESET, "read", 0);
+	if (got != (long)sizeof m || m.kind != WIRE_ANSWER || m.value)
+		return failed(p, got < 0 ? got : -ECANCELED, "read", "the filter must allow it");
+	return 0;
+}
+
 int load_seccomp(struct preamble *p, const struct wire_op *op)
 {
 	struct sock_fprog program = {.len = (unsigned short)(op->ref[0].len / sizeof(struct sock_filter)),
 				     .filter = (void *)(p->base + op->ref[0].off)};
-	long err = sys_3(seccomp, SECCOMP_SET_MODE_FILTER, op->num[0], &program);
 
+	if (op->num[0] & SECCOMP_FILTER_FLAG_NEW_LISTENER)
+		return load_with_listener(p, op->num[0], &program);
+	long err = sys_3(seccomp, SECCOMP_SET_MODE_FILTER, op->num[0], &program);
 	if (err > 0) /* TSYNC: a thread that could not be synchronised; there is only one here */
 		err = -ESRCH;
 	return failed(p, err, "seccomp", 0);

@@ -162,9 +162,10 @@ enum wire_type {
 	WIRE_ANSWER,	  /* go on (value 0), or give up */
 	WIRE_START,	  /* let the payload go */
 	/* preamble → bailey */
-	WIRE_ASK,    /* do the actions from index on (value: how many); a descriptor may come along */
-	WIRE_FAILED, /* data: the system call, NUL, the object, NUL */
-	WIRE_FAULT,  /* fault injection: end yourself */
+	WIRE_ASK,      /* do the actions from index on (value: how many); a descriptor may come along */
+	WIRE_FAILED,   /* data: the system call, NUL, the object, NUL */
+	WIRE_FAULT,    /* fault injection: end yourself */
+	WIRE_LISTENER, /* the filter is loaded now; value: the number that its listener's descriptor will have */
 };
 
 /* Returns 0, or the reason why the plan is refused. Pure: it reads nothing but the plan. */

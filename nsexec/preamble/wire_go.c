@@ -91,6 +91,7 @@ int main(void)
 	CONSTANT(WIRE_ASK);
 	CONSTANT(WIRE_FAILED);
 	CONSTANT(WIRE_FAULT);
+	CONSTANT(WIRE_LISTENER);
 	printf("\t// how many bytes of struct preamble_early do not concern Go\n\tearlyRest = %zu\n",
 	       sizeof(struct preamble_early) - offsetof(struct preamble_early, image));
 	puts(")");
