@@ -25,7 +25,7 @@ ARM64_ENV     := CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
 LINT := build/tools/golangci-lint
 
 .DEFAULT_GOAL := build
-.PHONY: help deps embedded build build-arm64 test unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz install clean
+.PHONY: help deps embedded build build-arm64 test test-vm unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -67,6 +67,14 @@ unit: embedded ## go test without conformance
 
 conformance: deps build ## the OCI runtime-tools programs (root); RUNTIME=… for another runtime
 	$(TESTSUM) $(CONFORMANCE)
+
+# Pure cgroup v2, systemd as PID 1, AppArmor or SELinux, CAP_SYS_RESOURCE: machines of our own, one for each module.
+VM       := build/vm
+VM_TESTS := lifecycle security systemd
+test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual machines (root); VM_RUN=PATTERN for some
+	@scripts/install-deps build test vm
+	scripts/vm build $(VM)
+	scripts/test-vm $(VM) $(VM_TESTS)
 
 lint: lint-go lint-c lint-sh ## every linter
 

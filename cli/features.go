@@ -35,7 +35,7 @@ func ourFeatures() *features.Features {
 			Namespaces: []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
 			// All of those with a name, whatever this kernel knows.
 			Capabilities: plan.CapabilityNames(1<<41 - 1),
-			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &yes},
+			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &no, Rdma: &yes},
 			Seccomp: &features.Seccomp{
 				Enabled: &yes, Operators: seccomp.Operators(), Archs: seccomp.Architectures(),
 				Actions:    seccomp.Actions(),

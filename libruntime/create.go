@@ -92,8 +92,9 @@ type creation struct {
 	console *os.File
 	// hooked: the hooks have begun, or might have, so that poststop hooks have something to undo.
 	hooked bool
-	pid    int
-	relay  relay
+	// preamble and pid are the process IDs of the preamble and of the container's init.
+	preamble, pid int
+	relay         relay
 }
 
 // make takes everything up to the init that waits for its start. The container's directory stays
@@ -104,6 +105,7 @@ func (c *creation) make() (init *nsexec.Init, err error) {
 	if err != nil {
 		return nil, err
 	}
+	c.preamble = preamble.PID()
 	if c.bundle, err = loadBundle(c.opts.Bundle, c.opts.Config); err == nil {
 		err = c.record()
 	}
@@ -146,7 +148,7 @@ func (c *creation) record() error {
 	rootless := c.rt.rootless()
 	var err error
 	c.cgroup, err = cgroup.New(c.opts.ID, c.spec, cgroup.Options{
-		Rootless: rootless, Disabled: c.rt.CgroupsDisabled, Systemd: c.rt.CgroupsSystemd,
+		Rootless: rootless, Disabled: c.rt.CgroupsDisabled, Systemd: c.rt.CgroupsSystemd, Process: c.preamble,
 		Owner: cgroupOwner(c.spec),
 	})
 	if err != nil {
@@ -155,7 +157,7 @@ func (c *creation) record() error {
 	c.rec = &store.Record{
 		Version: c.spec.Version, ID: c.opts.ID, Status: store.Creating,
 		Bundle: c.path, Rootfs: c.rootfs(), Created: time.Now(), UID: os.Geteuid(),
-		Annotations: c.spec.Annotations, CgroupPaths: c.cgroup.Paths(),
+		Annotations: c.spec.Annotations, CgroupPaths: c.cgroup.Paths(), Unit: c.cgroup.Unit(),
 		CgroupsDisabled: c.rt.CgroupsDisabled, Rootless: rootless,
 		SharedPIDs: sharesPIDs(c.spec), Hooks: laterHooks(c.spec.Hooks),
 	}
@@ -209,7 +211,10 @@ func (c *creation) cloned(pid int) error {
 		return err
 	}
 	c.rec.PID, c.rec.StartTime = p.pid, p.start
-	return c.dir.Write(c.rec)
+	if err := c.dir.Write(c.rec); err != nil {
+		return err
+	}
+	return c.cgroup.Cloned()
 }
 
 // announce tells the caller the process ID of the container's init, in the ways asked for.

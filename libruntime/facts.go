@@ -40,6 +40,7 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 	}
 	o.LastCap, o.Held = capabilities()
 	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)
+	o.CgroupUnit = cg.Unit()
 	if slices.ContainsFunc(b.spec.Mounts, func(m specs.Mount) bool { return strings.HasPrefix(m.Type, "cgroup") }) {
 		o.CgroupMounts = cgroupMounts(cg.Paths())
 	}

@@ -107,7 +107,7 @@ func (c *container) process() process { return process{c.rec.PID, c.rec.StartTim
 
 // cgroup returns the manager of the container's cgroups.
 func (c *container) cgroup() (*cgroup.Manager, error) {
-	return cgroup.Load(c.rec.CgroupPaths, cgroup.Options{Rootless: c.rec.Rootless, Disabled: c.rec.CgroupsDisabled})
+	return cgroup.Load(c.rec.CgroupPaths, cgroup.Options{Rootless: c.rec.Rootless, Disabled: c.rec.CgroupsDisabled, Unit: c.rec.Unit})
 }
 
 // status finds out where the container is in its life. paused can only be told with the cgroup's

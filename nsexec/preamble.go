@@ -28,6 +28,9 @@ type Preamble struct {
 	sync *os.File
 }
 
+// PID returns the preamble's process ID.
+func (p *Preamble) PID() int { return p.pid }
+
 var takeEarly sync.Once
 
 // Take takes over the preamble that the binary's entry point has started for this command line, or

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/faultpoint"
+	"github.com/bailey-oci/bailey/libruntime/systemd"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,7 +32,21 @@ func (m *Manager) Create() (err error) {
 	}
 
 	var made []string
+	if m.scope != nil {
+		// Beforehand: in the scope there is a process of ours from the beginning.
+		if err := m.CheckUnused(); err != nil {
+			return err
+		}
+		if err := m.scope.start(m.opts.Process); err != nil {
+			m.hs = nil
+			return err
+		}
+		list = m.untilCloned(list)
+	}
 	defer func() {
+		if err != nil && m.scope != nil {
+			_ = m.scope.stop() // what has failed is what the caller has to know
+		}
 		if err != nil {
 			for i := len(made) - 1; i >= 0; i-- {
 				// A parent that someone else uses by now is not empty and stays.
@@ -40,6 +55,16 @@ func (m *Manager) Create() (err error) {
 			m.hs = nil
 		}
 	}()
+	if m.scope != nil {
+		p, err := unitProperties(m.res)
+		if err != nil {
+			return err
+		}
+		m.late.properties = slices.DeleteFunc(slices.Clone(p), func(p systemd.Property) bool { return p.Name != "TasksMax" })
+		if err := m.scope.set(slices.DeleteFunc(p, func(p systemd.Property) bool { return p.Name == "TasksMax" })); err != nil {
+			return err
+		}
+	}
 	keep := m.hs[:0:0]
 	for i := range m.hs {
 		h := &m.hs[i]
@@ -66,6 +91,32 @@ func (m *Manager) Create() (err error) {
 	return m.delegate()
 }
 
+// untilCloned puts the limit on processes off until the container's init is there: until then the process that the scope
+// was made with counts as well. It returns the other settings.
+func (m *Manager) untilCloned(list []setting) []setting {
+	var now []setting
+	for _, s := range list {
+		if s.controller == "pids" {
+			m.late.settings = append(m.late.settings, s)
+		} else {
+			now = append(now, s)
+		}
+	}
+	return now
+}
+
+// Cloned sets what had to wait for the container's first process.
+func (m *Manager) Cloned() error {
+	late := m.late
+	m.late.settings, m.late.properties = nil, nil
+	if m.scope != nil && len(late.properties) > 0 {
+		if err := m.scope.set(late.properties); err != nil {
+			return err
+		}
+	}
+	return m.apply(late.settings)
+}
+
 // makeOne makes the cgroup in one hierarchy and prepares it so that a process can join. The returned
 // directories are those that did not exist before, parents first.
 func (m *Manager) makeOne(h *hierarchy) (made []string, err error) {
@@ -83,7 +134,7 @@ func (m *Manager) makeOne(h *hierarchy) (made []string, err error) {
 		return made, err
 	}
 	defer d.close()
-	if !isNew {
+	if !isNew && m.scope == nil {
 		if err := checkUnused(d, h); err != nil {
 			return nil, err
 		}

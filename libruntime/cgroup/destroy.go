@@ -16,6 +16,12 @@ const destroyTimeout = 2 * time.Second
 // seconds in all. It can be repeated, and what is gone already is no error.
 func (m *Manager) Destroy() error {
 	deadline := time.Now().Add(destroyTimeout)
+	if m.scope != nil {
+		// It kills as well. A systemd that does not answer leaves the cgroup, which can be removed without it.
+		if err := m.scope.stop(); err != nil {
+			m.warn(err.Error())
+		}
+	}
 	var first error
 	for i := range m.hs {
 		if err := remove(m.hs[i].path, deadline); err != nil && first == nil {

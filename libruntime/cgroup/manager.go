@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/libruntime/systemd"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -29,8 +30,13 @@ type Options struct {
 	// Disabled: no cgroup is made or joined and every method of the manager does nothing. Limits
 	// in config.json become warnings.
 	Disabled bool
-	// Systemd asks for the systemd driver, which does not exist yet: New returns an error.
+	// Systemd has systemd make the cgroup, as that of a scope. It works on cgroup v2 only.
 	Systemd bool
+	// Process is a process of the caller's that the scope is made with, because systemd makes none without. It has to
+	// live until Create has returned.
+	Process int
+	// Unit is, for Load, what Manager.Unit gave.
+	Unit string
 	// Owner is the host's user ID that the cgroup is handed to (delegation), or nil. It has an
 	// effect on cgroup v2 only, as runtime-spec asks.
 	Owner *uint32
@@ -43,12 +49,20 @@ type Manager struct {
 	opts     Options
 	explicit bool // cgroupsPath was given
 	res      *specs.LinuxResources
+	// scope is systemd's unit, nil with the cgroupfs driver.
+	scope *scope
+	// late is what waits for Cloned.
+	late struct {
+		settings   []setting
+		properties []systemd.Property
+	}
 	warnings []string
 }
 
 // New computes where the container's cgroups will be; it makes nothing. An absolute linux.cgroupsPath
 // counts from the mount point of each hierarchy. A relative one, or the container's ID where there is
-// none, counts from the caller's own cgroup on v1 and from its parent on v2, as with runc.
+// none, counts from the caller's own cgroup on v1 and from its parent on v2, as with runc. With systemd it names slice
+// and scope: "slice:prefix:name".
 func New(id string, s *specs.Spec, opts Options) (*Manager, error) {
 	m := &Manager{mode: Detect(), opts: opts}
 	var cgroupsPath string
@@ -61,9 +75,22 @@ func New(id string, s *specs.Spec, opts Options) (*Manager, error) {
 			m.warn(disabledWarning)
 		}
 		return m, nil
+	case opts.Systemd && m.mode != V2:
+		return nil, &fault.Error{Step: "choose the cgroup driver", Origin: "--systemd-cgroup", Object: "the machine has the layout " + m.mode.String(),
+			Cause:  "the systemd driver works on cgroup v2 alone, the only one that systemd itself still knows",
+			Remedy: "use the cgroupfs driver, or boot with systemd.unified_cgroup_hierarchy=1"}
 	case opts.Systemd:
-		return nil, &fault.Error{Step: "choose the cgroup driver", Origin: "--systemd-cgroup",
-			Cause: "the systemd cgroup driver is not supported yet", Remedy: "use the cgroupfs driver"}
+		var annotations map[string]string
+		if s != nil {
+			annotations = s.Annotations
+		}
+		var err error
+		if m.scope, err = newScope(id, cgroupsPath, annotations); err != nil {
+			return nil, err
+		}
+		m.explicit = true
+		m.hs = []hierarchy{{mount: mountRoot, path: mountRoot + m.scope.path()}}
+		return m, nil
 	}
 	inner, err := innerPath(id, cgroupsPath)
 	if err != nil {
@@ -105,6 +132,12 @@ func Load(paths map[string]string, opts Options) (*Manager, error) {
 		}
 		m.hs = append(m.hs, *h)
 	}
+	if opts.Unit != "" {
+		var err error
+		if m.scope, err = scopeOf(opts.Unit, m.Path("")); err != nil {
+			return nil, err
+		}
+	}
 	slices.SortFunc(m.hs, func(a, b hierarchy) int { return strings.Compare(a.path, b.path) })
 	return m, nil
 }
@@ -126,6 +159,14 @@ func (m *Manager) Paths() map[string]string {
 		}
 	}
 	return paths
+}
+
+// Unit returns the name of systemd's unit, "" with the cgroupfs driver. It is to be on record like Paths.
+func (m *Manager) Unit() string {
+	if m.scope == nil {
+		return ""
+	}
+	return m.scope.unit
 }
 
 // Path returns the cgroup's path for a v1 controller, or on v2 (any controller) the one path; "" if

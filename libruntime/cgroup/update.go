@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -17,6 +18,9 @@ func (m *Manager) Update(r *specs.LinuxResources) error {
 	if m.opts.Disabled {
 		m.warn(disabledWarning)
 		return nil
+	}
+	if m.scope != nil {
+		r = m.withPeriod(r)
 	}
 	list, warnings, err := settings(r, m.mode == V2)
 	if err != nil {
@@ -35,7 +39,37 @@ func (m *Manager) Update(r *specs.LinuxResources) error {
 			return err
 		}
 	}
+	if m.scope != nil {
+		p, err := unitProperties(r)
+		if err == nil {
+			err = m.scope.set(p)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return m.apply(list)
+}
+
+// withPeriod returns r with the period in force beside a quota that comes without one: systemd, which knows a share of
+// the time, would take it for one of its own default's.
+func (m *Manager) withPeriod(r *specs.LinuxResources) *specs.LinuxResources {
+	if r.CPU == nil || r.CPU.Quota == nil || *r.CPU.Quota == 0 || r.CPU.Period != nil {
+		return r
+	}
+	text, err := readFile(m.Path("") + "/cpu.max")
+	if err != nil {
+		return r // without the controller the quota itself fails, and says so
+	}
+	_, text, _ = strings.Cut(strings.TrimSpace(text), " ")
+	period, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return r
+	}
+	changed, cpu := *r, *r.CPU
+	cpu.Period = &period
+	changed.CPU = &cpu
+	return &changed
 }
 
 // checkUsage refuses, where memory.checkBeforeUpdate asks for it, a limit below what is in use. On v1

@@ -15,6 +15,8 @@ type OpenNamespace struct {
 type CreateCgroup struct {
 	Tasks     int
 	Directory bool
+	// Unit is systemd's unit that the cgroup is made as, "" if bailey makes it itself.
+	Unit string
 }
 
 // OpenTree clones the mount at Path (an absolute path in the caller's mount namespace) into Slot as a

@@ -12,7 +12,12 @@ func (a OpenNamespace) String() string {
 	return "open the " + a.Type.String() + " namespace " + a.Path
 }
 
-func (CreateCgroup) String() string { return "make the cgroup and set its limits" }
+func (a CreateCgroup) String() string {
+	if a.Unit != "" {
+		return "have systemd start " + a.Unit + " and set its limits"
+	}
+	return "make the cgroup and set its limits"
+}
 
 func (a OpenTree) String() string {
 	var b strings.Builder

@@ -90,7 +90,7 @@ func (c *compiler) joiner() []Op {
 		}
 	}
 	if c.o.CgroupTasks > 0 || c.o.CgroupDirectory {
-		host = append(host, Op{CreateCgroup{Tasks: c.o.CgroupTasks, Directory: c.o.CgroupDirectory}, "/linux/cgroupsPath"})
+		host = append(host, Op{CreateCgroup{Tasks: c.o.CgroupTasks, Directory: c.o.CgroupDirectory, Unit: c.o.CgroupUnit}, "/linux/cgroupsPath"})
 	}
 	c.host = append(host, c.host...)
 

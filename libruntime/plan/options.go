@@ -19,6 +19,8 @@ type Options struct {
 	CgroupTasks int
 	// CgroupDirectory says that the container joins a cgroup of the unified hierarchy.
 	CgroupDirectory bool
+	// CgroupUnit is systemd's unit that the cgroup belongs to, or "".
+	CgroupUnit string
 	// CgroupMounts describes what a mount of type "cgroup" shows; see CgroupMount.
 	CgroupMounts []CgroupMount
 	// SeccompProgram and SeccompFlags are linux.seccomp, compiled.

@@ -62,6 +62,8 @@ func (r *Record) field(d *jsontext.Decoder, name string) error {
 		return text(d, name, &r.ID)
 	case "status":
 		return text(d, name, (*string)(&r.Status))
+	case "unit":
+		return text(d, name, &r.Unit)
 	case "bundle":
 		return text(d, name, &r.Bundle)
 	case "rootfs":

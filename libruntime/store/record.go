@@ -47,6 +47,8 @@ type Record struct {
 	// CgroupPaths are the container's cgroups: the absolute path for every v1 controller, and under
 	// "" for the unified hierarchy.
 	CgroupPaths map[string]string
+	// Unit is the name of systemd's unit with that cgroup, "" if systemd has nothing to do with it.
+	Unit string
 	// SharedPIDs says that the container has no pid namespace of its own, so that its other processes
 	// do not end with its init.
 	SharedPIDs bool
@@ -106,6 +108,9 @@ func (r *Record) encode() ([]byte, error) {
 	str("status", string(r.Status))
 	str("bundle", r.Bundle)
 	str("rootfs", r.Rootfs)
+	if r.Unit != "" {
+		str("unit", r.Unit)
+	}
 	str("created", r.Created.UTC().Format(time.RFC3339Nano))
 	table("annotations", r.Annotations)
 	table("cgroupPaths", r.CgroupPaths)

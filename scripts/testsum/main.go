@@ -2,7 +2,8 @@
 //
 //	N passed, N failed, N skipped
 //
-// Usage: testsum ARGS [-- ARGS]...; each group of arguments is one `go test` run, one after the other.
+// Usage: testsum ARGS [-- ARGS]...; each group of arguments is one `go test` run, one after the other. The group "-"
+// is none: it stands for the events of a run elsewhere, in the form of test2json, on standard input.
 // Tests and subtests count alike. What cannot be counted as a test but is broken (a package that does not
 // compile, a test binary that dies, a go command that fails) counts as one failure each. The exit status
 // is 1 if anything failed or if nothing passed.
@@ -60,6 +61,13 @@ func groups(args []string) [][]string {
 }
 
 func (s *sum) run(args []string) {
+	if len(args) == 1 && args[0] == "-" {
+		if err := s.read(os.Stdin); err != nil {
+			fmt.Fprintln(s.out, err)
+			s.failed++
+		}
+		return
+	}
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Stderr = os.Stderr
 	failed := s.failed

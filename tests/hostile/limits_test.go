@@ -92,7 +92,7 @@ func TestCgroupInUse(t *testing.T) {
 			first := p.Container()
 			first.RunDetached().OK(p.Env)
 			pid := first.PID()
-			second := p.Container(func(s *specs.Spec) { s.Linux.CgroupsPath = first.Cgroup })
+			second := p.Container(func(s *specs.Spec) { s.Linux.CgroupsPath = first.Spec.Linux.CgroupsPath })
 			p.failed(second.Run(), "/linux/cgroupsPath", "not empty")
 			p.failed(second.Create(), "/linux/cgroupsPath", "not empty")
 			second.Delete("--force").OK(p.Env)

@@ -82,7 +82,7 @@ func TestStats(t *testing.T) {
 		if d.CPU.Usage.Total < 1e6 || d.CPU.Usage.Total > 1e12 {
 			t.Errorf("CPU: %+v", d.CPU)
 		}
-		if p := d.CPU.PSI; e.View != harness.V1 && (p == nil || p.Some == nil || p.Some.Avg300 == nil || p.Full == nil || p.Full.Total == nil) {
+		if p := d.CPU.PSI; e.View != harness.V1 && exists("/proc/pressure") && (p == nil || p.Some == nil || p.Some.Avg300 == nil || p.Full == nil || p.Full.Total == nil) {
 			t.Errorf("PSI: %+v", p)
 		}
 		if d.Pids.Current != 2 {
@@ -168,7 +168,8 @@ func TestStatsHaveTheFormOfRunc(t *testing.T) {
 }
 
 // leftOutIfZero are the places that runc's types leave out while they are zero.
-var leftOutIfZero = []string{"total", "periods", "throttledPeriods", "throttledTime", "cache", "usage", "max", "current", "value", "major", "minor"}
+var leftOutIfZero = []string{"total", "periods", "throttledPeriods", "throttledTime", "cache", "usage", "max", "current", "value", "major", "minor",
+	"ioServiceBytesRecursive", "ioServicedRecursive"}
 
 func comparePlaces(t *testing.T, at string, theirs, ours any) {
 	t.Helper()
@@ -179,7 +180,7 @@ func comparePlaces(t *testing.T, at string, theirs, ours any) {
 			t.Errorf("%s: an object in runc", at)
 		}
 		for _, key := range slices.Sorted(maps.Keys(theirs)) {
-			if _, number := theirs[key].(float64); number && ours[key] == nil && slices.Contains(leftOutIfZero, key) {
+			if ours[key] == nil && slices.Contains(leftOutIfZero, key) {
 				continue
 			}
 			if _, ok := ours[key]; !ok {
@@ -275,7 +276,8 @@ func TestEventsToTheEnd(t *testing.T) {
 		e.Must(os.WriteFile(c.Rootfs+"/work/go", nil, 0o644))
 		events := parseEvents(t, watch.Wait().OK(e))
 		ooms := slices.DeleteFunc(slices.Clone(events), func(e event) bool { return e.Type != "oom" })
-		if len(ooms) == 0 || len(events) != len(ooms)+1 || events[0].Type != "stats" {
+		// systemd removes the cgroup as soon as it is empty, and with it what could tell.
+		if len(ooms) == 0 && !e.Systemd || len(events) != len(ooms)+1 || events[0].Type != "stats" {
 			t.Errorf("%+v", events)
 		}
 

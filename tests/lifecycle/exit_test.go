@@ -94,7 +94,7 @@ func TestKillAll(t *testing.T) {
 		e.Eventually("three processes", func() bool { return len(procs()) == 3 })
 		e.Bailey("kill", "--all", c.ID, "CONT").OK(e)
 		c.Kill("KILL").OK(e)
-		e.Eventually("no process is left", func() bool { return len(procs()) == 0 })
+		e.Eventually("no process is left", func() bool { return !exists(c.CgroupDir(mainController(e))) || len(procs()) == 0 })
 		c.WaitStatus("stopped")
 		c.Delete().OK(e)
 		e.CheckNothingLeft()

@@ -216,11 +216,15 @@ func TestParallel(t *testing.T) {
 
 func readCgroupProcs(t *testing.T, c *harness.Container) string {
 	t.Helper()
-	controller := "pids"
-	if c.Env.View == harness.V2 {
-		controller = ""
+	return readFile(t, c.CgroupDir(mainController(c.Env)), "cgroup.procs")
+}
+
+// mainController returns a controller whose hierarchy has every container, "" for the unified one.
+func mainController(e *harness.Env) string {
+	if e.View == harness.V2 {
+		return ""
 	}
-	return readFile(t, c.CgroupDir(controller), "cgroup.procs")
+	return "pids"
 }
 
 // One of several creates of the same ID at the same time wins, and only one.

@@ -35,7 +35,7 @@ func TestProcessLimit(t *testing.T) {
 				_, err := os.Stat(full.Rootfs + "/full")
 				return err == nil
 			})
-			if v == harness.V2 { // the kernel refuses to clone into a full cgroup
+			if e.View == harness.V2 { // the kernel refuses to clone into a full cgroup
 				full.Exec(nil, "true").Fails(e, "EAGAIN")
 			} else {
 				full.Exec(nil, "true").OK(e)
@@ -121,7 +121,7 @@ func TestCgroupOfAnotherContainer(t *testing.T) {
 			first := e.Container()
 			first.RunDetached().OK(e)
 			pid := first.PID()
-			second := e.Container(func(s *specs.Spec) { s.Linux.CgroupsPath = first.Cgroup })
+			second := e.Container(func(s *specs.Spec) { s.Linux.CgroupsPath = first.Spec.Linux.CgroupsPath })
 			for _, r := range []*harness.Result{second.Run(), second.Create(), second.RunDetached()} {
 				r.Fails(e, "/linux/cgroupsPath", "not empty")
 			}

@@ -78,6 +78,9 @@ func (e *Env) Start(o Options, args ...string) *Command {
 	argv = append(argv, o.Runtime)
 	if !o.NoGlobals {
 		argv = append(argv, "--root", e.Root, "--log", e.Log, "--log-format", "json")
+		if e.Systemd {
+			argv = append(argv, "--systemd-cgroup")
+		}
 	}
 	argv = append(argv, args...)
 	c := &Command{e: e, done: make(chan struct{})}

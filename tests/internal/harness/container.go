@@ -35,12 +35,18 @@ type State struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
+// slice is that of containers with the systemd driver.
+const slice = "bt.slice"
+
 // Container makes a bundle with the basic configuration, changed as asked for.
 func (e *Env) Container(changes ...Change) *Container {
 	e.T.Helper()
 	e.mu.Lock()
 	id := fmt.Sprintf("%s-%d", e.ID, len(e.containers))
 	c := &Container{Env: e, ID: id, Bundle: e.Path(id), Cgroup: "/" + id}
+	if e.Systemd {
+		c.Cgroup = "/" + slice + "/" + id + ".scope"
+	}
 	c.Rootfs = c.Bundle + "/rootfs"
 	e.containers = append(e.containers, c)
 	e.mu.Unlock()

@@ -13,8 +13,11 @@ import (
 
 // Env is one test's part of the machine.
 type Env struct {
-	T    testing.TB
+	T testing.TB
+	// View is V1, V2 or Hybrid.
 	View View
+	// Systemd: the runtime uses the systemd driver.
+	Systemd bool
 	// ID is unique on the machine: the beginning of the names of containers and cgroups, and the value of
 	// the variable BAILEY_TEST in the environment of everything that the Env starts.
 	ID string
@@ -48,7 +51,10 @@ func New(t testing.TB, v View) *Env {
 	n := envs.Add(1)
 	e := &Env{
 		T: t, View: v, ID: fmt.Sprintf("bt%d-%d", os.Getpid(), n), Runtime: Binary(t),
-		sessions: make(map[int]bool), namespaces: make(map[string]*os.File),
+		Systemd: v == Systemd, sessions: make(map[int]bool), namespaces: make(map[string]*os.File),
+	}
+	if e.Systemd {
+		e.View = V2
 	}
 	e.Dir = filepath.Join(base, fmt.Sprint(n))
 	e.Root = filepath.Join(e.Dir, "root")
@@ -56,7 +62,7 @@ func New(t testing.TB, v View) *Env {
 	e.Must(os.Mkdir(e.Dir, 0o755))
 	e.Must(os.Mkdir(e.Root, 0o700))
 	var err error
-	e.ns, err = newNamespace(v)
+	e.ns, err = newNamespace(e.View)
 	e.Must(err)
 	e.mounts, err = e.ns.mounts()
 	e.Must(err)

@@ -60,7 +60,7 @@ func (e *Env) Left() []string {
 // cgroups returns the directories of the Env's cgroups in all hierarchies, deepest first.
 func (e *Env) cgroups() []string {
 	var dirs []string
-	for _, pattern := range []string{cgroupRoot, cgroupRoot + "/*"} {
+	for _, pattern := range []string{cgroupRoot, cgroupRoot + "/*", cgroupRoot + "/" + slice} {
 		tops, _ := filepath.Glob(pattern + "/" + e.ID + "*")
 		for _, top := range tops {
 			filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {

@@ -23,6 +23,9 @@ func basicSpec(c *Container) *specs.Spec {
 	s.Process.Args = []string{"sleep", "100000"}
 	s.Process.Env = append(s.Process.Env, idVariable+"="+c.Env.ID)
 	s.Linux.CgroupsPath = c.Cgroup
+	if c.Env.Systemd {
+		s.Linux.CgroupsPath = slice + "::" + c.ID
+	}
 	return s
 }
 

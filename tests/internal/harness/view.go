@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 
@@ -16,6 +17,8 @@ const (
 	V1     View = "v1"
 	V2     View = "v2"
 	Hybrid View = "hybrid"
+	// Systemd is v2 with the systemd driver.
+	Systemd View = "systemd"
 )
 
 // cgroupRoot is where the machine has its hierarchies.
@@ -29,6 +32,8 @@ func isCgroup2(path string) bool {
 // Views returns the views that can be shown on this machine. A hybrid one can show all.
 func Views() []View {
 	switch {
+	case isCgroup2(cgroupRoot) && HasSystemd():
+		return []View{V2, Systemd}
 	case isCgroup2(cgroupRoot):
 		return []View{V2}
 	case isCgroup2(cgroupRoot + "/unified"):
@@ -36,6 +41,12 @@ func Views() []View {
 	default:
 		return []View{V1}
 	}
+}
+
+// HasSystemd reports whether systemd runs the machine.
+func HasSystemd() bool {
+	_, err := os.Stat("/run/systemd/system") // sd_booted(3)
+	return err == nil
 }
 
 // ShortViews returns one view, for tests in which the cgroups do not matter.
