@@ -45,8 +45,11 @@ func ourFeatures() *features.Features {
 			Selinux:         &features.Selinux{Enabled: &yes},
 			IntelRdt:        &features.IntelRdt{Enabled: &no},
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
+			MemoryPolicy:    &features.MemoryPolicy{Modes: plan.MemoryModes(), Flags: plan.MemoryFlags()},
 			NetDevices:      &features.NetDevices{Enabled: &yes},
 		},
+		// What follows is written to the unit, and may be anything that systemd does as root.
+		PotentiallyUnsafeConfigAnnotations: []string{"org.systemd.property."},
 		Annotations: map[string]string{
 			"io.github.seccomp.libseccomp.version": seccomp.LibraryVersion(),
 		},

@@ -49,7 +49,8 @@ type mountOption struct {
 // crun's, sorted by name. What is not here is passed to the filesystem.
 //
 // The kernel knows three exclusive access-time modes, of which relatime (0) is the default, where mount(8)
-// has a flag and its opposite for each: the opposites all mean the default.
+// has a flag and its opposite for each: the opposites all mean the default. It has no word for iversion any more:
+// filesystems that count the versions of their files always do.
 var mountOptions = [...]mountOption{
 	{"async", superblock, 0, false},
 	{"atime", attribute, unix.MOUNT_ATTR_RELATIME, false},
@@ -62,7 +63,7 @@ var mountOptions = [...]mountOption{
 	{"dirsync", superblock, 0, false},
 	{"exec", attribute, unix.MOUNT_ATTR_NOEXEC, true},
 	{"idmap", idmap, 0, false},
-	{"iversion", superblock, 0, false},
+	{"iversion", nothing, 0, false},
 	{"lazytime", superblock, 0, false},
 	{"loud", nothing, 0, false},
 	{"mand", superblock, 0, false},

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"slices"
 )
 
 // schedulerPolicies are the kernel's numbers (include/uapi/linux/sched.h). SCHED_ISO has one that was never
@@ -38,6 +39,26 @@ var memoryFlags = [...]struct {
 	bit  uint32
 }{
 	{specs.MpolFNumaBalancing, 1 << 13}, {specs.MpolFRelativeNodes, 1 << 14}, {specs.MpolFStaticNodes, 1 << 15},
+}
+
+// MemoryModes returns the modes that linux.memoryPolicy can have.
+func MemoryModes() []string {
+	names := make([]string, len(memoryModes))
+	for i, m := range memoryModes {
+		names[i] = string(m)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// MemoryFlags returns the flags that linux.memoryPolicy can have.
+func MemoryFlags() []string {
+	names := make([]string, len(memoryFlags))
+	for i, f := range memoryFlags {
+		names[i] = string(f.name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // perLinux32 makes uname(2) name a 32-bit machine (include/uapi/linux/personality.h).

@@ -110,9 +110,15 @@ func Architectures() []string {
 		specs.ArchS390X, specs.ArchPARISC, specs.ArchPARISC64, specs.ArchRISCV64, specs.ArchLOONGARCH64,
 		specs.ArchM68K, specs.ArchSH, specs.ArchSHEB}, func(a specs.Arch) bool {
 		known, _ := archOf(a)
-		// Which of them there are depends on libseccomp's version.
-		_, err := libseccomp.GetSyscallFromNameByArch("read", known.lib)
-		return err == nil
+		// Which of them there are depends on libseccomp's version; one of the other byte order cannot be in a filter
+		// together with the machine's own.
+		f, err := libseccomp.NewFilter(libseccomp.ActAllow)
+		if err != nil {
+			return false
+		}
+		defer f.Release()
+		native, err := libseccomp.GetNativeArch()
+		return err == nil && (known.lib == native || f.AddArch(known.lib) == nil)
 	})
 }
 
