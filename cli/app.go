@@ -158,7 +158,7 @@ func globalFlags() []cli.Flag {
 
 // runtime returns the library's runtime with the choices of the global flags.
 func (r *reporter) runtime(ctx *cli.Context) (*libruntime.Runtime, error) {
-	rt := &libruntime.Runtime{Root: store.Root(ctx.String("root")), Warn: r.warn}
+	rt := &libruntime.Runtime{Root: store.Root(ctx.String("root")), Warn: r.warn, NotifySocket: os.Getenv("NOTIFY_SOCKET")}
 	if rt.Root == "" {
 		rt.Root = store.DefaultRoot()
 	}

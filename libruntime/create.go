@@ -187,6 +187,9 @@ func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
 	}
 	setHome(c.spec.Process, func() []byte { return passwdOfBundle(c.bundle) })
 	c.listenEnv()
+	if err := c.notifyMount(); err != nil {
+		return nil, err
+	}
 	o := c.rt.facts(c.bundle, c.opts, c.cgroup)
 	o.Attached = c.attached
 	program, err := c.rt.seccompProgram(c.spec)

@@ -44,7 +44,7 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	e := &execution{rt: rt, opts: opts, relay: relay{caught: opts.Signals}}
+	e := &execution{rt: rt, opts: opts, preamble: preamble.PID(), relay: relay{caught: opts.Signals}}
 	descriptors, err := e.prepare(id)
 	if e.container != nil {
 		defer e.container.Close()
@@ -71,9 +71,10 @@ type execution struct {
 	spec      *specs.Spec
 	process   *specs.Process
 	plan      *plan.Plan
-	pid       int
-	console   *os.File
-	relay     relay
+	// preamble and pid are the process IDs of the preamble and of the process.
+	preamble, pid int
+	console       *os.File
+	relay         relay
 }
 
 // prepare finds the container, decides what is executed and makes the plan and its descriptors.
@@ -212,7 +213,12 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 		if op.Where() != plan.Host {
 			continue
 		}
-		if err := openInto(files, op); err != nil {
+		if a, ok := op.Action.(plan.SetAffinity); ok {
+			err = setAffinity(op, e.preamble, a)
+		} else {
+			err = openInto(files, op)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -117,9 +117,6 @@ func hostAction(op plan.Op, opened map[plan.Slot]*os.File) (plan.Slot, *os.File,
 	case plan.MakeUserNamespace:
 		slot, call = a.Slot, "clone"
 		fd, err = nsexec.NewUserNamespace(func(pid int) error { return idmap.Write(pid, a.UIDs, a.GIDs) })
-	case plan.SetAffinity:
-		return "", nil, &fault.Error{Step: op.String(), Origin: op.Origin, Object: a.CPUs, Err: unix.ENOTSUP,
-			Cause: "the CPUs of a process before it is in the container's cgroup cannot be chosen yet"}
 	default:
 		return "", nil, fault.New("the plan has an action that bailey cannot do: "+op.String(), op.Origin)
 	}

@@ -90,6 +90,10 @@ func (c *creation) start(init *nsexec.Init) (term *terminal, err error) {
 	if err := c.announce(init.PID); err != nil {
 		return term, err
 	}
+	notify, err := c.rt.newNotifier(c.dir.NotifyPath(), init.PID)
+	if err != nil {
+		return term, err
+	}
 	state, err := startState(c.rec)
 	if err == nil {
 		faultpoint.Here()
@@ -104,8 +108,17 @@ func (c *creation) start(init *nsexec.Init) (term *terminal, err error) {
 		}
 		err = runPoststart(&c.relay, c.rec, poststart)
 	}
-	if err != nil && c.opts.PIDFile != "" {
-		_ = os.Remove(c.opts.PIDFile)
+	switch {
+	case err != nil:
+		notify.close()
+		if c.opts.PIDFile != "" {
+			_ = os.Remove(c.opts.PIDFile)
+		}
+	case c.detach:
+		err = notify.untilReady(process{c.rec.PID, c.rec.StartTime})
+		notify.close()
+	default:
+		notify.passAll(c.rt.warn)
 	}
 	return term, err
 }

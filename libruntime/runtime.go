@@ -22,6 +22,9 @@ type Runtime struct {
 	CgroupsDisabled bool
 	// CgroupsSystemd asks for the systemd cgroup driver.
 	CgroupsSystemd bool
+	// NotifySocket is the socket of the service manager that bailey was started by (NOTIFY_SOCKET of sd_notify(3)), or
+	// "".
+	NotifySocket string
 	// Warn is told, in a sentence, what was asked for and is not done without being an error. It may be
 	// nil.
 	Warn func(message string)

@@ -50,6 +50,11 @@ func (rt *Runtime) Start(id string) error {
 	if err := c.Write(c.rec); err != nil {
 		return err
 	}
+	notify, err := rt.newNotifier(c.NotifyPath(), c.rec.PID)
+	if err != nil {
+		return rt.stopped(c, err)
+	}
+	defer notify.close()
 	faultpoint.Here()
 	if err := nsexec.Start(c.SocketPath(), c.rec.PID, nsexec.Starting{State: state, Listener: c.handListener}); err != nil {
 		return rt.stopped(c, err)
@@ -65,7 +70,9 @@ func (rt *Runtime) Start(id string) error {
 	if err := runPoststart(new(relay), c.rec, poststart); err != nil {
 		return rt.stopped(c, err)
 	}
-	return nil
+	// Others may work on the container meanwhile.
+	c.Unlock()
+	return notify.untilReady(c.process())
 }
 
 // startState returns the state for startContainer hooks, nil where there are none.

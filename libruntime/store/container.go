@@ -43,6 +43,27 @@ func (c *Container) Close() {
 // SocketPath returns the path of the socket that a created container waits on for its start.
 func (c *Container) SocketPath() string { return c.path + "/" + socketFile }
 
+// notifyDir is shown to the container; its socket is made when somebody listens.
+const notifyDir = "notify"
+
+// MakeNotify makes the directory of the container's notification socket and returns its path.
+func (c *Container) MakeNotify() (string, error) {
+	faultpoint.Here()
+	path := c.path + "/" + notifyDir
+	if err := unix.Mkdirat(c.fd, notifyDir, 0o755); err != nil {
+		return "", &fault.Error{Step: "make the directory " + path, Syscall: "mkdirat", Err: err}
+	}
+	return path, nil
+}
+
+// NotifyPath returns the path of the directory of the container's notification socket, "" if it has none.
+func (c *Container) NotifyPath() string {
+	if unix.Faccessat(c.fd, notifyDir, unix.F_OK, 0) != nil {
+		return ""
+	}
+	return c.path + "/" + notifyDir
+}
+
 // checkOwner refuses a directory that others than the caller could have filled.
 func (c *Container) checkOwner() error {
 	var st unix.Stat_t
@@ -168,7 +189,7 @@ func (c *Container) Remove() error {
 	faultpoint.Here()
 	err := unix.Rmdir(c.path)
 	if err == unix.ENOTEMPTY {
-		// Nothing but a write that was killed half-way leaves other files.
+		// The container's notification socket, or what a write that was killed half-way has left.
 		err = os.RemoveAll(c.path)
 	}
 	if err != nil && err != unix.ENOENT {

@@ -117,7 +117,7 @@ func TestAnnouncedNamespacesAndHooks(t *testing.T) {
 	hook := func(point string) []specs.Hook {
 		return []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "echo " + point + " >> " + e.Path("hooks") + " 2>/dev/null || echo " + point + " >> /work/hooks"}}}
 	}
-	c.Spec.Hooks = &specs.Hooks{Prestart: hook("prestart"), CreateRuntime: hook("createRuntime"), CreateContainer: hook("createContainer"), //nolint:staticcheck // prestart is announced
+	c.Spec.Hooks = &specs.Hooks{Prestart: hook("prestart"), CreateRuntime: hook("createRuntime"), CreateContainer: hook("createContainer"),
 		StartContainer: hook("startContainer"), Poststart: hook("poststart"), Poststop: hook("poststop")}
 	c.WriteSpec()
 	c.Run().OK(e)

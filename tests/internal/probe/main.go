@@ -15,6 +15,7 @@ const usage = `probe syscall NUMBER [ARGUMENT...]   makes a system call, prints 
        probe fds                            lists its own descriptors
        probe open FLAGS PATH                opens a file ("r", "w", "rw"), prints "ok" or the errno
        probe lock PATH                      locks a file or directory (flock), says so, waits for ever
+       probe notify MESSAGE                 sends a message to the service manager (sd_notify(3))
        probe pause                          waits for ever
 `
 
@@ -32,6 +33,8 @@ func main() {
 		open(args[0], args[1])
 	case "lock":
 		lock(args[0])
+	case "notify":
+		notify(args[0])
 	case "pause":
 		for {
 			unix.Pause()
@@ -62,6 +65,16 @@ func lock(path string) {
 	fmt.Println("locked")
 	for {
 		unix.Pause()
+	}
+}
+
+func notify(message string) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	if err == nil {
+		err = unix.Sendto(fd, []byte(message), 0, &unix.SockaddrUnix{Name: os.Getenv("NOTIFY_SOCKET")})
+	}
+	if err != nil {
+		fail(err)
 	}
 }
 
