@@ -48,7 +48,6 @@ func TestErrors(t *testing.T) {
 		"exec with both":       {[]string{"exec", "--process", "f", "web", "sh"}, "2 arguments"},
 		"update bad size":      {[]string{"update", "--memory", "1q", "web"}, "--memory"},
 		"update bad number":    {[]string{"update", "--cpu-quota", "1.5", "web"}, "--cpu-quota"},
-		"update rdt":           {[]string{"update", "--l3-cache-schema", "x", "web"}, "not supported yet"},
 		"update no file":       {[]string{"update", "-r", "/does/not/exist", "web"}, "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {

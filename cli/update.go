@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"io"
 	"math"
 	"os"
@@ -49,18 +48,19 @@ func updateCommand(r *reporter) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return rt.Update(ctx.Args().First(), resources)
+			var schemata []string
+			for _, name := range []string{"l3-cache-schema", "mem-bw-schema"} {
+				if line := ctx.String(name); line != "" {
+					schemata = append(schemata, line)
+				}
+			}
+			return rt.Update(ctx.Args().First(), resources, schemata...)
 		}),
 	}
 }
 
 // resourcesOf returns the limits that the flags, or the file or standard input that they name, ask for.
 func resourcesOf(ctx *cli.Context) (*specs.LinuxResources, error) {
-	for _, name := range []string{"l3-cache-schema", "mem-bw-schema"} {
-		if ctx.String(name) != "" {
-			return nil, &fault.Error{Step: "update Intel RDT", Origin: "--" + name, Err: errors.New("not supported yet")}
-		}
-	}
 	if file := ctx.String("resources"); file != "" {
 		data, err := readResources(file)
 		if err != nil {

@@ -42,6 +42,11 @@ func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
 		var err error
 		c.console, err = takeConsole(received, c.opts.ConsoleSocket)
 		return nil, err
+	case plan.JoinResctrl:
+		if err := c.resctrl.Create(); err != nil {
+			return nil, err
+		}
+		return nil, c.resctrl.Join(c.pid)
 	case plan.MapOwners:
 		defer received.Close()
 		return nil, mapOwners(int(received.Fd()), false, c.opened[a.IDMap], func() string { return "of the container's own" })

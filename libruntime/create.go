@@ -10,6 +10,7 @@ import (
 	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/resctrl"
 	"github.com/bailey-oci/bailey/libruntime/signals"
 	"github.com/bailey-oci/bailey/libruntime/store"
 	"github.com/bailey-oci/bailey/nsexec"
@@ -82,6 +83,8 @@ type creation struct {
 	dir    *store.Container
 	rec    *store.Record
 	cgroup *cgroup.Manager
+	// resctrl is nil where config.json says nothing of it.
+	resctrl *resctrl.Group
 	// early are the cgroup's files where they had to be made before the plan.
 	early *cgroupFiles
 	// opened are the files that the host's actions have opened.
@@ -154,12 +157,20 @@ func (c *creation) record() error {
 	if err != nil {
 		return err
 	}
+	if r := c.spec.Linux.IntelRdt; r != nil {
+		if c.resctrl, err = resctrl.New(c.opts.ID, r); err != nil {
+			return err
+		}
+	}
 	c.rec = &store.Record{
 		Version: c.spec.Version, ID: c.opts.ID, Status: store.Creating,
 		Bundle: c.path, Rootfs: c.rootfs(), Created: time.Now(), UID: os.Geteuid(),
 		Annotations: c.spec.Annotations, CgroupPaths: c.cgroup.Paths(), Unit: c.cgroup.Unit(),
 		CgroupsDisabled: c.rt.CgroupsDisabled, Rootless: rootless,
 		SharedPIDs: sharesPIDs(c.spec), Hooks: laterHooks(c.spec.Hooks),
+	}
+	if c.resctrl != nil {
+		c.rec.Resctrl = c.resctrl.Removable()
 	}
 	if c.dir, err = c.rt.Root.Create(c.opts.ID); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/hooks"
+	"github.com/bailey-oci/bailey/libruntime/resctrl"
 	"github.com/bailey-oci/bailey/libruntime/store"
 )
 
@@ -149,6 +150,9 @@ func (rt *Runtime) destroy(c *container, cg *cgroup.Manager, poststop []specs.Ho
 		if err := cg.Destroy(); err != nil {
 			return err
 		}
+	}
+	if err := resctrl.Remove(c.rec.Resctrl); err != nil {
+		return err
 	}
 	if err := c.Remove(); err != nil {
 		return err

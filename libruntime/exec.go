@@ -11,6 +11,7 @@ import (
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/idmap"
 	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/resctrl"
 	"github.com/bailey-oci/bailey/libruntime/signals"
 	"github.com/bailey-oci/bailey/libruntime/store"
 	"github.com/bailey-oci/bailey/nsexec"
@@ -279,6 +280,13 @@ func (e *execution) asked(op plan.Op, received *os.File) (*os.File, error) {
 		var err error
 		e.console, err = takeConsole(received, e.opts.ConsoleSocket)
 		return nil, err
+	}
+	if _, ok := op.Action.(plan.JoinResctrl); ok {
+		g, err := resctrl.New(e.container.ID, e.spec.Linux.IntelRdt)
+		if err != nil {
+			return nil, err
+		}
+		return nil, g.Join(e.pid)
 	}
 	return nil, askedAction(op, e.pid, e.container.rec.Rootless, e.rt.warn)
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
+	"github.com/bailey-oci/bailey/libruntime/resctrl"
 	"github.com/bailey-oci/bailey/libruntime/store"
 	"github.com/bailey-oci/bailey/spec"
 )
@@ -68,8 +69,9 @@ func (rt *Runtime) Resume(id string) error {
 	return cg.Thaw()
 }
 
-// Update changes the limits of a container; fields that are not set keep their values.
-func (rt *Runtime) Update(id string, r *specs.LinuxResources) error {
+// Update changes the limits of a container; fields that are not set keep their values. schemata are lines for the
+// container's resctrl class.
+func (rt *Runtime) Update(id string, r *specs.LinuxResources, schemata ...string) error {
 	if err := spec.ValidateResources(r); err != nil {
 		return err
 	}
@@ -80,7 +82,21 @@ func (rt *Runtime) Update(id string, r *specs.LinuxResources) error {
 	defer c.Close()
 	err = cg.Update(r)
 	rt.warn(cg.Warnings()...)
-	return err
+	if err != nil || len(schemata) == 0 {
+		return err
+	}
+	s, err := c.spec()
+	if err != nil {
+		return err
+	}
+	if s.Linux.IntelRdt == nil {
+		return cannot("cannot set schemata of container "+id+": it is in no resctrl class of its own", "set linux.intelRdt in its config.json")
+	}
+	g, err := resctrl.New(id, s.Linux.IntelRdt)
+	if err != nil {
+		return err
+	}
+	return g.Write(schemata)
 }
 
 // Ps returns the IDs of the container's processes as the caller sees them.

@@ -83,6 +83,16 @@ type SendDescriptors struct{ Slots []Slot }
 // that namespace, which is none of the container's.
 type MapOwners struct{ Slot, IDMap Slot }
 
+// JoinResctrl puts the process into the container's group for the allocation of caches and memory bandwidth: the
+// class Class, "" for one of its own, with Schemata; and with Monitor into a monitoring group of its own. A process that
+// is executed in the container joins what there is (Existing).
+type JoinResctrl struct {
+	Class    string
+	Schemata []string
+	Monitor  bool
+	Existing bool
+}
+
 // SetOOMScore sets oom_score_adj of the container's init: -1000 (never) to 1000 (first).
 type SetOOMScore struct{ Score int }
 
@@ -125,6 +135,7 @@ type ReportReady struct{}
 
 func (WriteIDMaps) Where() Where       { return Asked }
 func (SendDescriptors) Where() Where   { return Asked }
+func (JoinResctrl) Where() Where       { return Asked }
 func (MapOwners) Where() Where         { return Asked }
 func (SetOOMScore) Where() Where       { return Asked }
 func (WriteTimeOffsets) Where() Where  { return Asked }

@@ -139,6 +139,15 @@ func (c *compiler) assemble(joiner []Op) *Plan {
 	if p := c.process.OOMScoreAdj; p != nil {
 		ops = append(ops, Op{SetOOMScore{*p}, c.field("/oomScoreAdj")})
 	}
+	if r := c.spec.Linux.IntelRdt; r != nil {
+		join := JoinResctrl{Class: r.ClosID, Monitor: r.EnableMonitoring, Existing: c.origin != "/process"}
+		for _, line := range append([]string{r.L3CacheSchema, r.MemBwSchema}, r.Schemata...) {
+			if line != "" {
+				join.Schemata = append(join.Schemata, line)
+			}
+		}
+		ops = append(ops, Op{join, "/linux/intelRdt"})
+	}
 	sent := make([]Slot, 0, len(c.sent)+c.o.CgroupTasks)
 	for i := range c.o.CgroupTasks {
 		sent = append(sent, cgroupTasks(i))

@@ -79,6 +79,20 @@ func (a MapOwners) String() string {
 	return "show the owners in " + string(a.Slot) + " by the maps of " + string(a.IDMap)
 }
 
+func (a JoinResctrl) String() string {
+	s := "join the resctrl class " + a.Class
+	if a.Class == "" {
+		s = "join a resctrl class of its own"
+	}
+	if len(a.Schemata) > 0 && !a.Existing {
+		s += " with " + strings.Join(a.Schemata, ", ")
+	}
+	if a.Monitor {
+		s += ", monitored"
+	}
+	return s
+}
+
 func (a SetOOMScore) String() string { return "set oom_score_adj to " + strconv.Itoa(a.Score) }
 
 func (a WriteTimeOffsets) String() string {

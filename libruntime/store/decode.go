@@ -99,6 +99,8 @@ func (r *Record) field(d *jsontext.Decoder, name string) error {
 		return boolean(d, name, &r.SharedPIDs)
 	case "hooks":
 		return list(d, name, &r.Hooks)
+	case "resctrl":
+		return list(d, name, &r.Resctrl)
 	case "annotations":
 		return table(d, name, &r.Annotations)
 	case "cgroupPaths":

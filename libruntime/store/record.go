@@ -49,6 +49,8 @@ type Record struct {
 	CgroupPaths map[string]string
 	// Unit is the name of systemd's unit with that cgroup, "" if systemd has nothing to do with it.
 	Unit string
+	// Resctrl are the directories of the resctrl filesystem that end with the container, in that order.
+	Resctrl []string
 	// SharedPIDs says that the container has no pid namespace of its own, so that its other processes
 	// do not end with its init.
 	SharedPIDs bool
@@ -95,14 +97,19 @@ func (r *Record) encode() ([]byte, error) {
 	b = strconv.AppendBool(b, r.Rootless)
 	b = append(b, `,"sharedPIDs":`...)
 	b = strconv.AppendBool(b, r.SharedPIDs)
-	if len(r.Hooks) > 0 {
-		b = append(b, `,"hooks":`...)
-		for i, h := range r.Hooks {
+	list := func(key string, l []string) {
+		if len(l) == 0 {
+			return
+		}
+		b = append(b, `,"`+key+`":`...)
+		for i, s := range l {
 			b = append(b, "[,"[min(i, 1)])
-			b, err = appendString(b, err, "hooks", h)
+			b, err = appendString(b, err, key, s)
 		}
 		b = append(b, ']')
 	}
+	list("hooks", r.Hooks)
+	list("resctrl", r.Resctrl)
 	str("ociVersion", r.Version)
 	str("id", r.ID)
 	str("status", string(r.Status))

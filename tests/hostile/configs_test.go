@@ -88,6 +88,7 @@ var processes = []refusal{
 	{"scheduler policy", processWith(`"scheduler":{"policy":"SCHED_X"}`), "/process/scheduler/policy", ""},
 	{"scheduler the kernel refuses", processWith(`"scheduler":{"policy":"SCHED_DEADLINE","runtime":1000000000000000,"deadline":1000000000000000,"period":1000000000000000}`), "/process/scheduler", ""},
 	{"affinity backwards", processWith(`"execCPUAffinity":{"initial":"3-1"}`), "/process/execCPUAffinity/initial", ""},
+	{"resctrl that is not mounted", linuxWith(`"intelRdt":{"closID":"x"}`), "/linux/intelRdt", "resctrl"},
 	{"apparmor", processWith(`"apparmorProfile":"../../x"`), "/process/apparmorProfile", ""},
 	{"selinux label", processWith(`"selinuxLabel":"a\nb"`), "/process/selinuxLabel", ""},
 	{"console size", processWith(`"terminal":true,"consoleSize":{"height":65536,"width":1}`), "/process/consoleSize/height", ""},
