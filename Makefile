@@ -25,7 +25,7 @@ ARM64_ENV     := CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
 LINT := build/tools/golangci-lint
 
 .DEFAULT_GOAL := build
-.PHONY: help deps embedded build build-arm64 test test-vm unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz install clean
+.PHONY: help deps embedded build build-arm64 test test-vm unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz manual install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -113,8 +113,13 @@ fuzz: embedded ## fuzz the preamble for FUZZTIME seconds (600)
 	@scripts/install-deps fuzz
 	$(MAKE) -C nsexec/fuzz run FUZZTIME=$(FUZZTIME)
 
-install: build ## into DESTDIR/PREFIX/sbin
+manual: ## build/man, build/completion: made from the command line as it is
+	$(GO) run ./scripts/manual build
+
+install: build manual ## into DESTDIR/PREFIX: sbin, share/man, share/bash-completion
 	install -D -m 755 bin/bailey $(DESTDIR)$(PREFIX)/sbin/bailey
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 build/man/*.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions build/completion/bailey
 
 clean: ## remove bin/ and build/
 	rm -rf bin build
