@@ -26,6 +26,7 @@ var commands = map[string]func(*reporter) *cli.Command{
 	"features": featuresCommand,
 	"kill":     killCommand,
 	"list":     listCommand,
+	"mounts":   mountsCommand,
 	"pause":    pauseCommand,
 	"plan":     planCommand,
 	"ps":       psCommand,

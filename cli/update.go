@@ -1,17 +1,13 @@
 package cli
 
 import (
-	"io"
 	"math"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
 
-	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime"
 	"github.com/bailey-oci/bailey/spec"
 )
@@ -62,7 +58,7 @@ func updateCommand(r *reporter) *cli.Command {
 // resourcesOf returns the limits that the flags, or the file or standard input that they name, ask for.
 func resourcesOf(ctx *cli.Context) (*specs.LinuxResources, error) {
 	if file := ctx.String("resources"); file != "" {
-		data, err := readResources(file)
+		data, err := readInput(file, "read the resources", "--resources")
 		if err != nil {
 			return nil, err
 		}
@@ -93,24 +89,6 @@ func resourcesOf(ctx *cli.Context) (*specs.LinuxResources, error) {
 		r.Pids = &specs.LinuxPids{Limit: v}
 	}
 	return r, n.err
-}
-
-// readResources reads the file, or standard input for "-".
-func readResources(file string) ([]byte, error) {
-	f := os.Stdin
-	if file != "-" {
-		var err error
-		// O_NONBLOCK: a FIFO that nobody writes to is empty, instead of kept waiting for.
-		if f, err = os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0); err != nil {
-			return nil, fault.Wrap(err, "read the resources", "--resources")
-		}
-		defer f.Close()
-	}
-	data, err := io.ReadAll(io.LimitReader(f, spec.MaxSize+1))
-	if err != nil {
-		return nil, fault.Wrap(err, "read the resources", "--resources")
-	}
-	return data, nil
 }
 
 // numbers reads flags with numbers. A flag that is not set gives nil; err is the first error.

@@ -99,13 +99,17 @@ func (e *encoder) mountAction(a plan.Action) error {
 		e.flag(a.NoFollow, wire_FLAG_NO_FOLLOW)
 		e.text(0, a.Path)
 	case plan.OpenMount:
-		magic, ok := map[string]uint64{"devpts": unix.DEVPTS_SUPER_MAGIC, "proc": unix.PROC_SUPER_MAGIC}[a.Type]
+		magic, ok := map[string]uint64{"": 0, "devpts": unix.DEVPTS_SUPER_MAGIC, "proc": unix.PROC_SUPER_MAGIC}[a.Type]
 		if !ok {
 			return fmt.Errorf("no magic number is known for a filesystem of the kind %q", a.Type)
 		}
 		e.code(wire_OP_OPEN_MOUNT)
 		e.slot(0, a.Slot)
 		e.num(magic)
+		e.text(0, a.Path)
+	case plan.Unmount:
+		e.code(wire_OP_UNMOUNT)
+		e.slot(0, plan.SlotRoot)
 		e.text(0, a.Path)
 	case plan.RemountInPlace:
 		e.code(wire_OP_REMOUNT)

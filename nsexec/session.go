@@ -259,6 +259,12 @@ func (i *Init) Start(how Starting) error {
 	return start(i.sync, i.PID, how)
 }
 
+// End has a process that is not to be started end, and reaps it.
+func (i *Init) End() {
+	i.sync.Close()
+	wait(i.PID)
+}
+
 // Release leaves the init waiting on its listening socket.
 func (i *Init) Release() { i.sync.Close() }
 

@@ -29,6 +29,7 @@ func everyAction() []plan.Action {
 		plan.SetMountAttributes{Slot: plan.SlotRoot, Set: unix.MOUNT_ATTR_RDONLY, Recursive: true},
 		plan.RemountInPlace{Path: "/proc", Set: unix.MOUNT_ATTR_RDONLY},
 		plan.OpenMount{Slot: "devpts", Path: "/dev/pts", Type: "devpts"},
+		plan.Unmount{Path: "/mnt/none"},
 		plan.MakeDirectory{Path: "/a/b", Mode: 0o755},
 		plan.OpenConsole{Devpts: "devpts", Width: 80, Height: 25},
 		plan.SendConsole{},

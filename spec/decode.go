@@ -57,6 +57,22 @@ func ParseResources(data []byte) (*specs.LinuxResources, error) {
 	return r, nil
 }
 
+// ParseMounts decodes data as a list of mounts like that of config.json, or an object with one. It does not validate
+// them.
+func ParseMounts(data []byte) ([]specs.Mount, error) {
+	if t := bytes.TrimLeft(data, " \t\r\n"); len(t) > 0 && t[0] == '[' {
+		data = append(append([]byte(`{"mounts":`), data...), '}')
+	}
+	s := new(specs.Spec)
+	if err := decode(newDecoder(data, "mounts file"), s, decodeSpec); err != nil {
+		return nil, err
+	}
+	if len(s.Mounts) == 0 {
+		return nil, &fault.Error{Step: "read the mounts file", Origin: "mounts file /mounts", Err: errors.New("it has no mounts")}
+	}
+	return s.Mounts, nil
+}
+
 // UnknownFields returns the JSON pointers, printable, of the fields in data, a config.json, that the specification does
 // not have for Linux, in the order of the document: misspelt ones, above all. The sections of other
 // platforms are not among them. It decodes the document once more, so it is for commands that examine a

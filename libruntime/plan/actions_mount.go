@@ -93,8 +93,11 @@ type MakeSymlink struct {
 	Exact        bool
 }
 
-// OpenMount opens the root of what is mounted at Path, which must be a filesystem of the kind Type, into
-// Slot, following no symbolic links.
+// Unmount detaches what is mounted at Path.
+type Unmount struct{ Path string }
+
+// OpenMount opens the root of what is mounted at Path, which must be a filesystem of the kind Type, if that is not "",
+// into Slot, following no symbolic links.
 type OpenMount struct {
 	Slot Slot
 	Path string
@@ -139,6 +142,7 @@ func (MakeDirectory) Where() Where      { return Init }
 func (MakeDevice) Where() Where         { return Init }
 func (MakeSymlink) Where() Where        { return Init }
 func (OpenMount) Where() Where          { return Init }
+func (Unmount) Where() Where            { return Init }
 func (OpenConsole) Where() Where        { return Init }
 func (AttachConsole) Where() Where      { return Init }
 func (PivotRoot) Where() Where          { return Init }

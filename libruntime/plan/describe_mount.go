@@ -143,7 +143,12 @@ func (a MakeDevice) String() string {
 
 func (a MakeSymlink) String() string { return "make the link " + a.Path + " to " + a.Target }
 
+func (a Unmount) String() string { return "detach what is mounted at " + a.Path }
+
 func (a OpenMount) String() string {
+	if a.Type == "" {
+		return "open " + a.Path + " as " + string(a.Slot)
+	}
 	return "open the " + a.Type + " at " + a.Path + " as " + string(a.Slot)
 }
 

@@ -41,7 +41,7 @@ func (c *compiler) idmapped(m *mountJob) (Slot, error) {
 	case !m.isBind():
 		// It belongs to the container's user namespace, whose maps apply already.
 		return "", nil
-	case c.ns.joined&UserNS != 0:
+	case c.ns.joined&UserNS != 0 && (c.ns.pathOf(UserNS) != "" || len(c.spec.Linux.UIDMappings) == 0):
 		return namespaceSlot(UserNS), nil
 	default:
 		mapping = mountMap{idMappings(c.spec.Linux.UIDMappings), idMappings(c.spec.Linux.GIDMappings)}

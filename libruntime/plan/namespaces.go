@@ -69,6 +69,16 @@ func (n namespaceSet) origin(kind Namespace) string {
 	return ""
 }
 
+// pathOf returns the path of a namespace, "" for one that was made.
+func (n namespaceSet) pathOf(kind Namespace) string {
+	for k := range namespaceKinds {
+		if namespaceKinds[k].kind == kind {
+			return n.path[k]
+		}
+	}
+	return ""
+}
+
 // namespaceSlot is the slot of a namespace that is given by path.
 func namespaceSlot(kind Namespace) Slot { return Slot("ns/" + kind.names()[0]) }
 

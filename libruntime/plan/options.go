@@ -48,7 +48,10 @@ type Options struct {
 // with a cgroup namespace, in SlotRoot for one without a mount namespace, and those of the cgroup are the
 // caller's to provide.
 type ExecOptions struct {
-	ID              string
+	ID string
+	// Bundle and NoMountLabel are for mounts (CompileMounts).
+	Bundle          string
+	NoMountLabel    bool
 	NoNewKeyring    bool
 	PreserveFDs     uint32
 	CgroupTasks     int

@@ -14,7 +14,7 @@ func uses(a Action) []Slot {
 		slots = []Slot{a.Cgroup}
 	case EnterTimeNamespace, WriteSysctl, SetExecLabel:
 		slots = []Slot{SlotProc}
-	case AttachRoot, PivotRoot, MoveRoot, Chroot, RemountInPlace, MakeDirectory, MakeDevice, MakeSymlink, ReadonlyPath:
+	case AttachRoot, PivotRoot, MoveRoot, Chroot, RemountInPlace, Unmount, MakeDirectory, MakeDevice, MakeSymlink, ReadonlyPath:
 		slots = []Slot{SlotRoot}
 	case SetMountAttributes:
 		slots = []Slot{a.Slot}

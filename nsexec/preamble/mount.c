@@ -16,7 +16,9 @@
 #define AT_RECURSIVE 0x8000
 #endif
 
-#define DETACH 2 /* MNT_DETACH; <sys/mount.h> cannot be had together with <linux/mount.h> */
+/* <sys/mount.h> cannot be had together with <linux/mount.h>. */
+#define DETACH	       2 /* MNT_DETACH */
+#define NO_FOLLOW_LINK 8 /* UMOUNT_NOFOLLOW */
 
 static long set_attributes(int fd, uint64_t set, uint64_t clear, uint64_t propagation, int recursive)
 {
@@ -190,10 +192,27 @@ int open_mount(struct preamble *p, const struct wire_op *op)
 	if (fd < 0)
 		return failed(p, fd, "openat2", path);
 	set_slot(p, op->slot[0], (int)fd);
+	if (!op->num[0])
+		return 0;
 	long err = sys_2(fstatfs, fd, &st);
 	if (err >= 0 && (uint64_t)st.f_type != op->num[0])
 		err = -EINVAL;
 	return failed(p, err, "fstatfs", "another kind of filesystem than expected");
+}
+
+/* By its name in the directory that it lies in: umount2(2) takes no descriptor. */
+int unmount(struct preamble *p, const struct wire_op *op)
+{
+	const char *base;
+	int dir = open_parent(p, slot_of(p, op->slot[0]), string_of(p, op->ref[0]), &base);
+
+	if (dir < 0)
+		return dir;
+	int err = failed(p, sys_1(fchdir, dir), "fchdir", "the parent directory");
+	if (!err)
+		err = failed(p, sys_2(umount2, base, DETACH | NO_FOLLOW_LINK), "umount2", 0);
+	sys_close(dir);
+	return err;
 }
 
 int remount(struct preamble *p, const struct wire_op *op)

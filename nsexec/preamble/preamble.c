@@ -161,5 +161,5 @@ void preamble_main(int socket)
 		if (err < 0)
 			give_up(p, err);
 	}
-	sys_exit(1); /* not reached: the last operation is EXEC */
+	sys_exit(1); /* reached by nobody but who was to wait for ever: EXEC does not return */
 }

@@ -142,7 +142,8 @@ const char *wire_validate(const void *plan, uint64_t size)
 		if ((why = check_op(op)))
 			return why;
 	}
-	if (ops[h->op_count - 1].code != WIRE_OP_EXEC)
-		return "the last operation is not EXEC";
+	/* One that is never started has done its work when it waits. */
+	if (ops[h->op_count - 1].code != WIRE_OP_EXEC && ops[h->op_count - 1].code != WIRE_OP_AWAIT_START)
+		return "the last operation is neither EXEC nor AWAIT_START";
 	return 0;
 }

@@ -102,7 +102,8 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(ATTACH, attach, "ii--", "s--",                                                                               \
 	  WIRE_FLAG_NO_SYMLINKS | WIRE_FLAG_COPY_UP | WIRE_FLAG_KEEP_MODE |                                            \
 	      WIRE_FLAG_NO_FOLLOW)				/* slot: source, root; num: create */                  \
-	X(OPEN_MOUNT, open_mount, "o---", "s--", 0)		/* num: the filesystem's magic number */               \
+	X(OPEN_MOUNT, open_mount, "o---", "s--", 0)		/* num: the filesystem's magic number, or 0 */         \
+	X(UNMOUNT, unmount, "i---", "s--", 0)			/* slot: root */                                       \
 	X(REMOUNT, remount, "i---", "s--", WIRE_FLAG_RECURSIVE) /* slot: root; num: set, clear, propagation */         \
 	X(MAKE_DIRECTORY, make_directory, "i---", "s--", 0)	/* slot: root; num: mode */                            \
 	X(MAKE_DEVICE, make_device, "i---", "s--", 0) /* slot: root; num: mode with type, device number, uid, gid */   \

@@ -254,3 +254,53 @@ func TestPropagationOfExistingMount(t *testing.T) {
 	}
 	e.Container(harness.Mounted("/work", "none", "", "shared")).Create().Fails(e, "/mounts/", "mount_setattr", "invalid argument")
 }
+
+// Mounts are added to a running container, and removed, where its processes see it; symbolic links in the container lead
+// nowhere else.
+func TestMountsAddAndRemove(t *testing.T) {
+	for name, change := range map[string]harness.Change{"as root": harness.All(), "in a user namespace": harness.UserNamespace} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			dir := ownedDir(e, e.Path("volume"))
+			e.WriteFile("volume/file", "from the host\n", 0o644)
+			c := e.Container(change)
+			e.Must(os.Symlink(e.Dir, c.Rootfs+"/work/out"))
+			c.RunDetached().OK(e)
+			mounts := func(how, list string) *harness.Result {
+				t.Helper()
+				return e.Bailey("mounts", how, c.ID, e.WriteFile("mounts.json", list, 0o600))
+			}
+			list := `{"mounts":[
+				{"destination":"/data","type":"bind","source":"` + dir + `","options":["rbind","ro","nosuid"]},
+				{"destination":"/new/deep","type":"tmpfs","source":"tmpfs","options":["size=64k","mode=700"]},
+				{"destination":"/work/out/in","type":"bind","source":"` + dir + `/file","options":["bind"]},
+				{"destination":"/mapped","type":"bind","source":"` + dir + `","options":["bind","idmap=uids=7-` + fmt.Sprint(harness.UserBase) + `-1;gids=7-7-1"]}]}`
+			mounts("add", list).OK(e)
+			if got := c.Sh("cat /data/file; touch /data/x 2>&1; stat -c %a /new/deep; cat " + e.Dir + "/in; stat -c %u /mapped/7"); got !=
+				"from the host\ntouch: /data/x: Read-only file system\n700\nfrom the host\n"+map[bool]string{true: "0", false: fmt.Sprint(harness.UserBase)}[len(c.Spec.Linux.UIDMappings) > 0] {
+				t.Errorf("%q", got)
+			}
+			if m := e.MountAt(c.PID(), "/data"); m == nil || !m.Has("ro") || !m.Has("nosuid") {
+				t.Errorf("/data: %+v", m)
+			}
+			if exists(e.Dir + "/in") {
+				t.Error("the link led to the host")
+			}
+			mounts("remove", list[len(`{"mounts":`):len(list)-1]).OK(e)
+			for _, at := range []string{"/data", "/new/deep", "/mapped"} {
+				if m := e.MountAt(c.PID(), at); m != nil {
+					t.Errorf("%s is still there: %+v", at, m)
+				}
+			}
+			mounts("remove", list).Fails(e, "mounts file /mounts/0", "umount2", "/data")
+			mounts("add", `[{"destination":"/data","type":"bind","source":"/no/such","options":["bind"]}]`).Fails(e, "mounts file /mounts/0", "no such file")
+			mounts("add", `[{"destination":"/proc/sys","type":"tmpfs"}]`).Fails(e, "mounts file /mounts/0", "inside /proc")
+			mounts("add", `[]`).Fails(e, "mounts file", "no mounts")
+			mounts("add", `[{"destination":1}]`).Fails(e, "mounts file", "/mounts/0/destination")
+			mounts("move", list).Fails(e, "neither add nor remove")
+			c.Kill("KILL").OK(e)
+			c.WaitStatus("stopped")
+			mounts("add", list).Fails(e, "container not running")
+		})
+	}
+}

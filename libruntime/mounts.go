@@ -1,0 +1,107 @@
+package libruntime
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/store"
+	"github.com/bailey-oci/bailey/nsexec"
+	"github.com/bailey-oci/bailey/spec"
+)
+
+// AddMounts mounts what is listed, as config.json's mounts, in a container that runs or waits for its start. If one
+// fails, those before it stay.
+func (rt *Runtime) AddMounts(id string, mounts []specs.Mount) error {
+	return rt.changeMounts(id, mounts, false)
+}
+
+// RemoveMounts unmounts the destinations of the mounts listed.
+func (rt *Runtime) RemoveMounts(id string, mounts []specs.Mount) error {
+	return rt.changeMounts(id, mounts, true)
+}
+
+func (rt *Runtime) changeMounts(id string, mounts []specs.Mount, remove bool) error {
+	c, _, status, err := rt.live(id, "change the mounts of")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if status == store.Creating {
+		return cannot("cannot change the mounts of a container that is being created", "")
+	}
+	s, err := c.spec()
+	if err != nil {
+		return err
+	}
+	s.Mounts = mounts
+	if err := spec.Validate(s); err != nil {
+		return ofMountsFile(err)
+	}
+	if !hasNamespace(s, specs.MountNamespace) {
+		return cannot("cannot change the mounts of a container without a mount namespace of its own", "")
+	}
+	pl, err := plan.CompileMounts(s, remove, plan.ExecOptions{ID: id, Bundle: c.rec.Bundle, NoMountLabel: !hasSELinux()},
+		sourceLinks(&bundle{path: c.rec.Bundle, spec: s}))
+	if err != nil {
+		return ofMountsFile(err)
+	}
+	files := make(map[plan.Slot]*os.File)
+	pidfd, err := c.process().open()
+	if err != nil {
+		return notRunning(err)
+	}
+	files[plan.SlotContainer] = os.NewFile(uintptr(pidfd), "pidfd")
+	for _, op := range pl.Ops {
+		if op.Where() != plan.Host {
+			continue
+		}
+		if err := openInto(files, op); err != nil {
+			closeAll(files)
+			return ofMountsFile(err)
+		}
+	}
+	preamble, err := nsexec.Take()
+	if err != nil {
+		closeAll(files)
+		return err
+	}
+	init, err := preamble.Run(pl, &nsexec.Server{
+		Descriptors: files, Cloned: func(int) error { return nil },
+		Asked: func(op plan.Op, received *os.File) (*os.File, error) {
+			if a, ok := op.Action.(plan.MapOwners); ok {
+				defer received.Close()
+				return nil, mapOwners(int(received.Fd()), false, files[a.IDMap], func() string { return "of the container's own" })
+			}
+			return nil, nil // ReportReady
+		},
+	})
+	if err != nil {
+		return ofMountsFile(err)
+	}
+	init.End()
+	return nil
+}
+
+// ofMountsFile makes an error about the mounts of config.json one about those of the caller's file.
+func ofMountsFile(err error) error {
+	var f *fault.Error
+	if errors.As(err, &f) && strings.HasPrefix(f.Origin, "/mounts") {
+		f.Origin = "mounts file " + f.Origin
+	}
+	return err
+}
+
+// hasNamespace reports whether the container has a namespace of a kind, new or joined.
+func hasNamespace(s *specs.Spec, kind specs.LinuxNamespaceType) bool {
+	for _, ns := range s.Linux.Namespaces {
+		if ns.Type == kind {
+			return true
+		}
+	}
+	return false
+}
