@@ -36,6 +36,7 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 		NoPivot: opts.NoPivot, NoNewKeyring: opts.NoNewKeyring,
 		PreserveFDs:     opts.PreserveFDs + opts.ListenFDs,
 		InUserNamespace: os.Geteuid() != 0 || inUserNamespace(),
+		Unprivileged:    os.Geteuid() != 0,
 		SetgroupsDenied: idmap.DeniesSetgroups(b.spec.Linux.GIDMappings),
 	}
 	o.LastCap, o.Held = capabilities()

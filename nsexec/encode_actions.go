@@ -16,6 +16,11 @@ func (e *encoder) action(a plan.Action) error {
 	switch a := a.(type) {
 	case plan.NotDumpable:
 		e.code(wire_OP_NOT_DUMPABLE)
+	case plan.SetDumpable:
+		e.code(wire_OP_SET_DUMPABLE)
+		if a.Dumpable {
+			e.num(1)
+		}
 	case plan.JoinNamespace:
 		e.code(wire_OP_JOIN_NAMESPACE)
 		e.slot(0, a.Slot)
@@ -72,6 +77,20 @@ func (e *encoder) mountAction(a plan.Action) error {
 		if a.Path != "" {
 			e.text(0, a.Path)
 		}
+	case plan.OpenTree:
+		e.code(wire_OP_CLONE_TREE)
+		e.slot(0, a.Slot)
+		magic, ok := filesystemMagic[a.Filesystem]
+		if !ok {
+			return unknownFilesystem(a.Filesystem)
+		}
+		e.num(magic)
+		if d := a.Device; d != nil {
+			e.num(magic, uint64(fileType(d.Type)), uint64(d.Major)<<32|uint64(d.Minor))
+		}
+		e.flag(a.Recursive, wire_FLAG_RECURSIVE)
+		e.flag(a.NoFollow, wire_FLAG_TAKE_LINK)
+		e.text(0, a.Path)
 	case plan.NewFilesystem:
 		e.code(wire_OP_NEW_FILESYSTEM)
 		e.slot(0, a.Slot)
@@ -99,9 +118,9 @@ func (e *encoder) mountAction(a plan.Action) error {
 		e.flag(a.NoFollow, wire_FLAG_NO_FOLLOW)
 		e.text(0, a.Path)
 	case plan.OpenMount:
-		magic, ok := map[string]uint64{"": 0, "devpts": unix.DEVPTS_SUPER_MAGIC, "proc": unix.PROC_SUPER_MAGIC}[a.Type]
+		magic, ok := filesystemMagic[a.Type]
 		if !ok {
-			return fmt.Errorf("no magic number is known for a filesystem of the kind %q", a.Type)
+			return unknownFilesystem(a.Type)
 		}
 		e.code(wire_OP_OPEN_MOUNT)
 		e.slot(0, a.Slot)
@@ -274,6 +293,13 @@ func (e *encoder) processAction(a plan.Action) error {
 		return fmt.Errorf("no wire form for %T", a)
 	}
 	return nil
+}
+
+// filesystemMagic are the numbers of the filesystems that an operation may ask for; 0 is for any.
+var filesystemMagic = map[string]uint64{"": 0, "devpts": unix.DEVPTS_SUPER_MAGIC, "proc": unix.PROC_SUPER_MAGIC}
+
+func unknownFilesystem(kind string) error {
+	return fmt.Errorf("no magic number is known for a filesystem of the kind %q", kind)
 }
 
 func fileType(t byte) uint32 {

@@ -21,6 +21,12 @@ func (s *session) failed(m *message) error {
 	switch a := op.Action.(type) {
 	case plan.ResolveExecutable:
 		return execFailure(a.Name, op.Origin, errno)
+	case plan.OpenTree:
+		if call == "open_tree" && errno == unix.EINVAL && !a.Recursive {
+			return &fault.Error{Step: op.String(), Origin: op.Origin, Object: object, Syscall: call, Err: errno,
+				Cause:  "other mounts lie below it, and what they cover must not come to light in an ordinary user's container",
+				Remedy: "take them along: use the option rbind"}
+		}
 	case plan.RunHook:
 		return hookFailure(a.Point, op.Origin, strings.TrimPrefix(call, "hook "), object, errno)
 	}

@@ -30,6 +30,8 @@ func everyAction() []plan.Action {
 		plan.RemountInPlace{Path: "/proc", Set: unix.MOUNT_ATTR_RDONLY},
 		plan.OpenMount{Slot: "devpts", Path: "/dev/pts", Type: "devpts"},
 		plan.Unmount{Path: "/mnt/none"},
+		plan.SetDumpable{Dumpable: true},
+		plan.OpenTree{Slot: "mount/1", Path: "/dev/null", NoFollow: true, Device: &plan.Device{Type: 'c', Major: 1, Minor: 3}, Inside: true},
 		plan.MakeDirectory{Path: "/a/b", Mode: 0o755},
 		plan.OpenConsole{Devpts: "devpts", Width: 80, Height: 25},
 		plan.SendConsole{},

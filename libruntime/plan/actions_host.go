@@ -35,6 +35,9 @@ type OpenTree struct {
 	Device *Device
 	// Filesystem, if not empty, is the kind of filesystem that Path must be on: "proc".
 	Filesystem string
+	// Inside has the container's init do it, in its copy of the caller's mount namespace: an ordinary user may
+	// clone mounts nowhere else.
+	Inside bool
 }
 
 // MakeUserNamespace makes a user namespace for the ID mapping of mounts and opens it into Slot. No process is in it.
@@ -57,9 +60,14 @@ type Device struct {
 	Major, Minor uint32
 }
 
-func (OpenNamespace) Where() Where     { return Host }
-func (CreateCgroup) Where() Where      { return Host }
-func (OpenTree) Where() Where          { return Host }
+func (OpenNamespace) Where() Where { return Host }
+func (CreateCgroup) Where() Where  { return Host }
+func (a OpenTree) Where() Where {
+	if a.Inside {
+		return Init
+	}
+	return Host
+}
 func (MakeUserNamespace) Where() Where { return Host }
 func (OpenDirectory) Where() Where     { return Host }
 

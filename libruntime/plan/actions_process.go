@@ -7,6 +7,10 @@ import "time"
 // BecomeRoot makes the init user and group 0 of the user namespace it is in, without other groups.
 type BecomeRoot struct{}
 
+// SetDumpable makes the process dumpable, or undumpable again: the files of one that is not belong to root in /proc, and
+// an ordinary user could not write its ID maps.
+type SetDumpable struct{ Dumpable bool }
+
 // JoinCgroup moves the init into a cgroup v1 directory by writing "0" to its tasks file in Slot. A single
 // thread that moves itself spares the kernel the lock (and the wait for a grace period) that moving another
 // process costs. The kernel judges by who opened the file. It comes after the clone because the cgroup can be
@@ -124,6 +128,7 @@ type Exec struct {
 }
 
 func (BecomeRoot) Where() Where         { return Init }
+func (SetDumpable) Where() Where        { return Init }
 func (JoinCgroup) Where() Where         { return Init }
 func (Unshare) Where() Where            { return Init }
 func (EnterTimeNamespace) Where() Where { return Init }

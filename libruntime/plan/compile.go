@@ -23,6 +23,11 @@ func Compile(s *specs.Spec, o Options) (*Plan, error) {
 	}
 	c := &compiler{spec: s, process: s.Process, o: &o, origin: "/process"}
 	c.ns = namespacesOf(s)
+	if o.Unprivileged && !c.ns.has(UserNS) {
+		return nil, &fault.Error{Step: "make the namespaces", Origin: "/linux/namespaces", Err: errNotPermitted,
+			Cause:  "an ordinary user can make containers in a user namespace only, and config.json asks for none",
+			Remedy: `add {"type": "user"} with uidMappings and gidMappings (bailey spec --rootless writes them), or run bailey as root`}
+	}
 	if err := c.credentials(); err != nil {
 		return nil, err
 	}
@@ -65,6 +70,8 @@ type compiler struct {
 	// for the init.
 	host []Op
 	sent []Slot
+	// sources are the operations of the init that open the sources of mounts, where the host may not.
+	sources []Op
 	// body are the operations of the init.
 	body []Op
 	// given are slots that the caller fills.
@@ -79,8 +86,14 @@ type compiler struct {
 
 func (c *compiler) add(a Action, origin string) { c.body = append(c.body, Op{a, origin}) }
 
-// open adds an operation of the host whose result, in slot, goes to the init.
+// open adds an operation of the host whose result, in slot, goes to the init. What an ordinary user may not do there the
+// init does first of all.
 func (c *compiler) open(slot Slot, a Action, origin string) {
+	if t, ok := a.(OpenTree); ok && c.o.Unprivileged {
+		t.Inside = true
+		c.sources = append(c.sources, Op{t, origin})
+		return
+	}
 	c.host = append(c.host, Op{a, origin})
 	c.sent = append(c.sent, slot)
 }
@@ -129,16 +142,26 @@ func (c *compiler) assemble(joiner []Op) *Plan {
 	ops := make([]Op, 0, len(c.host)+len(joiner)+len(c.body)+4)
 	ops = append(ops, c.host...)
 	ops = append(ops, joiner...)
+	ops = append(ops, c.sources...)
+	// Early, so that no memory of the container's is used under the caller's score.
+	var score []Op
+	if p := c.process.OOMScoreAdj; p != nil {
+		score = []Op{{SetOOMScore{*p}, c.field("/oomScoreAdj")}}
+	}
 	if c.ns.made&UserNS != 0 {
-		ops = append(ops, Op{c.idMaps(), "/linux/uidMappings"})
+		maps := Op{c.idMaps(), "/linux/uidMappings"}
+		if c.o.Unprivileged {
+			ops = append(append(ops, Op{SetDumpable{true}, maps.Origin}), score...)
+			ops = append(ops, maps, Op{SetDumpable{false}, maps.Origin})
+			score = nil
+		} else {
+			ops = append(ops, maps)
+		}
 	}
 	if c.ns.has(UserNS) {
 		ops = append(ops, Op{BecomeRoot{}, c.ns.origin(UserNS)})
 	}
-	// Early, so that no memory of the container's is used under the caller's score.
-	if p := c.process.OOMScoreAdj; p != nil {
-		ops = append(ops, Op{SetOOMScore{*p}, c.field("/oomScoreAdj")})
-	}
+	ops = append(ops, score...)
 	if r := c.spec.Linux.IntelRdt; r != nil {
 		join := JoinResctrl{Class: r.ClosID, Monitor: r.EnableMonitoring, Existing: c.origin != "/process"}
 		for _, line := range append([]string{r.L3CacheSchema, r.MemBwSchema}, r.Schemata...) {

@@ -38,6 +38,9 @@ func (a OpenTree) String() string {
 	if a.IDMap != "" {
 		b.WriteString(", owners" + recursively(a.IDMapRecursive) + " shown by the maps of " + string(a.IDMap) + ",")
 	}
+	if a.Inside {
+		b.WriteString(" in the container's mount namespace")
+	}
 	return b.String() + " as " + string(a.Slot)
 }
 
@@ -128,6 +131,12 @@ func (SendConsole) String() string {
 }
 func (ReportReady) String() string { return "report that the container is ready" }
 
+func (a SetDumpable) String() string {
+	if a.Dumpable {
+		return "become dumpable, to have the ID maps written"
+	}
+	return "become undumpable again"
+}
 func (NotDumpable) String() string     { return "become undumpable" }
 func (a JoinNamespace) String() string { return "join the " + a.Type.String() + " namespace" }
 func (a JoinContainer) String() string {

@@ -210,6 +210,8 @@ func (g generator) options(s *specs.Spec) Options {
 		cgroup1(&o)
 	}
 	o.NoPivot, o.NoNewKeyring, o.Attached, o.InUserNamespace = g.one(4), g.one(4), g.one(2), g.one(4)
+	mapped := slices.ContainsFunc(s.Mounts, func(m specs.Mount) bool { return hasIDMap(m.Options) })
+	o.Unprivileged = namespacesOf(s).has(UserNS) && !mapped && g.one(3)
 	o.PreserveFDs = uint32(g.IntN(4))
 	if len(s.Process.User.AdditionalGids) == 0 {
 		o.SetgroupsDenied = g.one(4)

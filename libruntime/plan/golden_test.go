@@ -34,8 +34,10 @@ func cgroup1(o *Options) {
 
 // machines are the options that differ from machine's, by the name of the configuration.
 var machines = map[string]func(*Options){
-	"docker":          func(o *Options) { o.PreserveFDs = 2 },
-	"rootless":        func(o *Options) { o.InUserNamespace, o.SetgroupsDenied, o.CgroupDirectory = true, true, false },
+	"docker": func(o *Options) { o.PreserveFDs = 2 },
+	"rootless": func(o *Options) {
+		o.InUserNamespace, o.Unprivileged, o.SetgroupsDenied, o.CgroupDirectory = true, true, true, false
+	},
 	"cgroup1":         cgroup1,
 	"cgroup1-private": cgroup1,
 	"shared":          func(o *Options) { o.NoPivot, o.NoNewKeyring, o.Attached = true, true, true },

@@ -247,12 +247,21 @@ func (c *checker) namespaces() {
 	c.before(joins, mount, "joining the mount namespace changes the root")
 
 	next := clone + 1
+	for next < len(c.ops) && beforeMaps(c.ops[next].Action) {
+		next++
+	}
 	maps := find[WriteIDMaps](c.ops)
 	if made&UserNS != 0 {
 		if len(maps) != 1 || maps[0] != next {
 			c.fail(clone, "a new user namespace must get its ID maps at once")
 		}
 		next++
+		if dumpable := find[SetDumpable](c.ops); len(dumpable) > 0 {
+			if len(dumpable) != 2 || dumpable[0] > next || dumpable[1] != next || c.ops[next].Action.(SetDumpable).Dumpable {
+				c.fail(dumpable[0], "the init must become undumpable again as soon as it has its ID maps")
+			}
+			next++
+		}
 	} else if len(maps) != 0 {
 		c.fail(maps[0], "no user namespace was made")
 	}
@@ -264,6 +273,18 @@ func (c *checker) namespaces() {
 	} else if len(root) != 0 {
 		c.fail(root[0], "there is no user namespace to be root of")
 	}
+}
+
+// beforeMaps reports whether an action of the init may come before its ID maps: what it does as the user that it is
+// outside.
+func beforeMaps(a Action) bool {
+	switch a := a.(type) {
+	case OpenTree, SetOOMScore:
+		return true
+	case SetDumpable:
+		return a.Dumpable
+	}
+	return false
 }
 
 // inTree reports whether an action makes or changes something inside the root before it is entered.

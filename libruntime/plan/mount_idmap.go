@@ -23,6 +23,9 @@ func (c *compiler) idmapped(m *mountJob) (Slot, error) {
 	if !o.asked && len(m.UIDMappings)+len(m.GIDMappings) == 0 {
 		return "", nil
 	}
+	if c.o.Unprivileged {
+		return "", m.fault(errNotPermitted, "only root may map the IDs of a filesystem that it has mounted", "remove the mapping, or run bailey as root")
+	}
 	if m.options.remount || m.options.propagationOnly(m.Type) {
 		return "", m.fault(errInvalid, "the IDs of what is mounted already cannot be mapped any more", "map them in the mount itself")
 	}

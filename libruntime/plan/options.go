@@ -36,6 +36,9 @@ type Options struct {
 	// InUserNamespace says that bailey itself runs in a user namespace other than the initial one, or
 	// as an ordinary user: device nodes cannot be made.
 	InUserNamespace bool
+	// Unprivileged says that bailey runs as an ordinary user: it may not clone mounts, nor look into processes that are
+	// not dumpable.
+	Unprivileged bool
 	// SourceLinks are the targets of the sources of mounts that are symbolic links, by index, where the option
 	// copy-symlink asks for that.
 	SourceLinks map[int]string

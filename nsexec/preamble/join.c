@@ -16,6 +16,11 @@ int not_dumpable(struct preamble *p, const struct wire_op *op)
 	return failed(p, sys_5(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)", 0);
 }
 
+int set_dumpable(struct preamble *p, const struct wire_op *op)
+{
+	return failed(p, sys_5(prctl, PR_SET_DUMPABLE, op->num[0], 0, 0, 0), "prctl(PR_SET_DUMPABLE)", 0);
+}
+
 int join_namespace(struct preamble *p, const struct wire_op *op)
 {
 	return failed(p, sys_2(setns, slot_of(p, op->slot[0]), op->num[0]), "setns", 0);

@@ -39,6 +39,52 @@ int set_propagation(struct preamble *p, const struct wire_op *op)
 	return failed(p, sys_5(mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &a, sizeof a), "mount_setattr", "/");
 }
 
+/* Compares what was opened with what it has to be. */
+static int check_source(struct preamble *p, int fd, const struct wire_op *op)
+{
+	struct statfs fs;
+	struct statx st;
+	long err;
+
+	if (op->num[0] && (err = sys_2(fstatfs, fd, &fs)) < 0)
+		return failed(p, err, "fstatfs", 0);
+	if (op->num[0] && (uint64_t)fs.f_type != op->num[0])
+		return failed(p, -EXDEV, "fstatfs", "another kind of filesystem than expected");
+	if (!op->num[1])
+		return 0;
+	if ((err = sys_5(statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st)) < 0)
+		return failed(p, err, "statx", 0);
+	if ((st.stx_mode & 0170000) != op->num[1] || st.stx_rdev_major != op->num[2] >> 32 ||
+	    st.stx_rdev_minor != (uint32_t)op->num[2])
+		return failed(p, -ENODEV, "statx", "another device than expected, or none");
+	return 0;
+}
+
+/*
+ * For an ordinary user's container: bailey itself may not clone mounts. The mount namespace is still as it was copied
+ * from the caller's, and this process not yet root of it, so the path leads where it would have led bailey.
+ */
+int clone_tree(struct preamble *p, const struct wire_op *op)
+{
+	const char *path = string_of(p, op->ref[0]);
+	long fd =
+	    sys_3(openat, AT_FDCWD, path, O_PATH | O_CLOEXEC | (op->flags & WIRE_FLAG_TAKE_LINK ? O_NOFOLLOW : 0));
+
+	if (fd < 0)
+		return failed(p, fd, "openat", path);
+	int err = check_source(p, (int)fd, op);
+	if (!err) {
+		long tree = sys_3(open_tree, fd, "",
+				  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+				      (op->flags & WIRE_FLAG_RECURSIVE ? AT_RECURSIVE : 0));
+		err = failed(p, tree < 0 ? tree : 0, "open_tree", path);
+		if (tree >= 0)
+			set_slot(p, op->slot[0], (int)tree);
+	}
+	sys_close((int)fd);
+	return err;
+}
+
 /* The directory at path, if it is the very one that root is a clone of; otherwise a negative errno. */
 static long same_directory(int root, const char *path)
 {

@@ -67,6 +67,7 @@ struct wire_verify {
 #define WIRE_FLAG_KEEP_MODE   4u /* ATTACH */
 #define WIRE_FLAG_NO_FOLLOW   8u /* ATTACH */
 #define WIRE_FLAG_EXACT	      1u /* MAKE_SYMLINK */
+#define WIRE_FLAG_TAKE_LINK   2u /* CLONE_TREE */
 #define WIRE_FLAG_KEEP_GROUPS 1u /* SET_IDS */
 
 /* What ATTACH makes where its target does not exist (num[0]). */
@@ -81,6 +82,7 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
  */
 #define WIRE_CODES(X)                                                                                                  \
 	X(NOT_DUMPABLE, not_dumpable, "----", "---", 0)                                                                \
+	X(SET_DUMPABLE, set_dumpable, "----", "---", 0)	    /* num: 0 or 1 */                                          \
 	X(JOIN_NAMESPACE, join_namespace, "i---", "---", 0) /* num: kind */                                            \
 	X(JOIN_CONTAINER, join_container, "i---", "---", 0) /* num: kinds */                                           \
 	X(JOIN_CGROUP, join_cgroup, "i---", "---", 0)                                                                  \
@@ -96,6 +98,9 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(WRITE_SYSCTL, write_sysctl, "i---", "ss-", 0)	      /* slot: proc; ref: key, value */                        \
 	X(SET_PROPAGATION, set_propagation, "----", "---", 0) /* num: type */                                          \
 	X(ATTACH_ROOT, attach_root, "i---", "?--", 0)                                                                  \
+	X(CLONE_TREE, clone_tree, "o---", "s--",                                                                       \
+	  WIRE_FLAG_RECURSIVE |                                                                                        \
+	      WIRE_FLAG_TAKE_LINK) /* num: file system's magic number, file type, device; each or 0 */                 \
 	X(NEW_FILESYSTEM, new_filesystem, "o---", "s?L", 0) /* num: attributes; ref: type, source, options */          \
 	X(SET_MOUNT_ATTRIBUTES, set_mount_attributes, "i---", "---",                                                   \
 	  WIRE_FLAG_RECURSIVE) /* num: set, clear, propagation */                                                      \

@@ -1,0 +1,202 @@
+package lifecycle
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/tests/internal/harness"
+)
+
+// ordinary is an ordinary user of the machine that the Env's mount namespace shows.
+type ordinary struct {
+	e *harness.Env
+	o harness.Options
+}
+
+// The user's own ID, and the subordinate ones.
+const userID, subIDs, subCount = 54321, 70000, 65536
+
+func newUser(t *testing.T) *ordinary {
+	t.Helper()
+	e := newEnv(t)
+	for name, line := range map[string]string{
+		"passwd": fmt.Sprintf("bailey-test:x:%d:%d::%s:/bin/sh\n", userID, userID, e.Dir), "group": fmt.Sprintf("bailey-test:x:%d:\n", userID),
+		"subuid": fmt.Sprintf("bailey-test:%d:%d\n", subIDs, subCount), "subgid": fmt.Sprintf("bailey-test:%d:%d\n", subIDs, subCount),
+	} {
+		have, _ := os.ReadFile("/etc/" + name)
+		file := e.WriteFile(name, string(have)+line, 0o644)
+		e.Do(func() {
+			if err := unix.Mount(file, "/etc/"+name, "", unix.MS_BIND, ""); err != nil {
+				t.Errorf("/etc/%s: %v", name, err)
+			}
+		})
+	}
+	e.Mounted()
+	e.WriteFile("log.json", "", 0o666)
+	e.Must(os.Mkdir(e.Path("own"), 0o755))
+	e.Must(os.Chown(e.Path("own"), userID, userID))
+	e.Must(os.Chown(e.Root, userID, userID))
+	return &ordinary{e, harness.Options{Credential: &syscall.Credential{Uid: userID, Gid: userID}, Env: []string{"XDG_RUNTIME_DIR=" + e.Root}}}
+}
+
+func (u *ordinary) run(args ...string) *harness.Result {
+	u.e.T.Helper()
+	return u.e.Run(u.o, args...)
+}
+
+// container has a user namespace in which the user is root, with the subordinate IDs behind it if more is set.
+func (u *ordinary) container(more bool, changes ...harness.Change) *harness.Container {
+	u.e.T.Helper()
+	maps := []specs.LinuxIDMapping{{ContainerID: 0, HostID: userID, Size: 1}}
+	if more {
+		maps = append(maps, specs.LinuxIDMapping{ContainerID: 1, HostID: subIDs, Size: subCount})
+	}
+	c := u.e.Container(append([]harness.Change{func(s *specs.Spec) {
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+		s.Linux.UIDMappings, s.Linux.GIDMappings = slices.Clone(maps), slices.Clone(maps)
+		s.Linux.CgroupsPath = "" // what an ordinary user cannot make is done without
+		s.Linux.Resources = nil
+		if !more {
+			// As bailey spec --rootless has it: the group tty is not mapped.
+			for i := range s.Mounts {
+				if s.Mounts[i].Destination == "/dev/pts" {
+					s.Mounts[i].Options = []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}
+				}
+			}
+		}
+	}}, changes...)...)
+	u.e.Must(filepath.WalkDir(c.Bundle, func(path string, _ os.DirEntry, err error) error {
+		if err != nil || filepath.Base(path) == "busybox" || filepath.Base(path) == "probe" {
+			return err // links to files that all tests share
+		}
+		return os.Lchown(path, userID, userID)
+	}))
+	return c
+}
+
+// An ordinary user runs containers: with the own ID alone, and with subordinate ones.
+func TestRootless(t *testing.T) {
+	const script = `id -u; cat /proc/self/uid_map | tr -s ' '; cat /proc/self/setgroups; echo text > /work/new && stat -c %u /work/new;
+		echo > /dev/null && ls /dev/shm && hostname; mount | grep -c ' / '; wc -c < /proc/keys`
+	for _, more := range []bool{false, true} {
+		t.Run(fmt.Sprint("subordinate IDs ", more), func(t *testing.T) {
+			u := newUser(t)
+			c := u.container(more, harness.Sh(script), func(s *specs.Spec) { s.Hostname = "inside" })
+			want := fmt.Sprintf("0\n 0 %d 1\ndeny\n0\ninside\n1\n0\n", userID)
+			if more {
+				want = fmt.Sprintf("0\n 0 %d 1\n 1 %d %d\nallow\n0\ninside\n1\n0\n", userID, subIDs, subCount)
+			}
+			r := u.run(c.RunArgs()...)
+			if got := r.OK(u.e); got != want {
+				t.Errorf("%s\nwant %q", r, want)
+			}
+			st, err := os.Stat(c.Rootfs + "/work/new")
+			u.e.Must(err)
+			if owner := st.Sys().(*syscall.Stat_t).Uid; owner != userID {
+				t.Errorf("the new file belongs to %d outside", owner)
+			}
+		})
+	}
+}
+
+// The life cycle of an ordinary user's container, with every command.
+func TestRootlessLifeCycle(t *testing.T) {
+	u := newUser(t)
+	e := u.e
+	c := u.container(true, func(s *specs.Spec) {
+		s.Process.User = specs.User{UID: 1000, GID: 1000, AdditionalGids: []uint32{2000}}
+		s.Process.OOMScoreAdj = ptr(300)
+		s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 300, Hard: 400}}
+		s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{"acct"}, Action: specs.ActErrno}}}
+	}, harness.Mounted("/data", "bind", e.Dir, "rbind", "ro"), harness.Mounted("/run", "tmpfs", "tmpfs", "nosuid"))
+	u.run("create", "--bundle", c.Bundle, "--pid-file", e.Path("own/pid"), c.ID).OK(e)
+	pid := e.PIDFile(e.Path("own/pid"))
+	u.run("start", c.ID).OK(e)
+	s := e.Status(pid)
+	if want := fmt.Sprint(subIDs + 999); strings.Fields(s["Uid"])[0] != want || s["Groups"] != fmt.Sprint(subIDs+1999) || s["Seccomp"] != "2" || s["CapEff"] != capSet() {
+		t.Errorf("Uid %q, Groups %q, Seccomp %q, CapEff %q; want user %s", s["Uid"], s["Groups"], s["Seccomp"], s["CapEff"], want)
+	}
+	if got := e.ProcFile(pid, "oom_score_adj"); got != "300" {
+		t.Errorf("oom_score_adj %q", got)
+	}
+	if got := e.Limits(pid)["Max open files"]; got != "300 400" {
+		t.Errorf("RLIMIT_NOFILE %q", got)
+	}
+	if m := e.MountAt(pid, "/data"); m == nil || !m.Has("ro") {
+		t.Errorf("/data: %+v", m)
+	}
+	if out := u.run("state", c.ID).OK(e); !strings.Contains(out, `"running"`) {
+		t.Error(out)
+	}
+	if out := u.run("list", "--quiet").OK(e); strings.TrimSpace(out) != c.ID {
+		t.Errorf("list: %q", out)
+	}
+	if out := u.run("exec", c.ID, "sh", "-c", "id -u; id -G; cat /proc/1/comm").OK(e); out != "1000\n1000 2000\nsleep\n" {
+		t.Errorf("exec: %q", out)
+	}
+	if out := u.run("exec", "--user", "0:0", c.ID, "sh", "-c", "id -u; cat /data/subuid >/dev/null; touch /data/x 2>&1").Stdout; out != "0\ntouch: /data/x: Read-only file system\n" {
+		t.Errorf("exec as root: %q", out)
+	}
+	u.run("kill", c.ID, "KILL").OK(e)
+	e.Eventually("it has stopped", func() bool { return strings.Contains(u.run("state", c.ID).OK(e), `"stopped"`) })
+	u.run("delete", c.ID).OK(e)
+
+	if r := u.run(u.container(true, harness.Sh("exit 7")).RunArgs()...); r.Code != 7 {
+		t.Error(r)
+	}
+}
+
+// All of the kernel's 340 mapping lines go through newuidmap.
+func TestRootlessMappingLines(t *testing.T) {
+	u := newUser(t)
+	c := u.container(false, harness.Sh("wc -l < /proc/self/uid_map; wc -l < /proc/self/gid_map; tail -n 1 /proc/self/uid_map | tr -s ' '"))
+	for i := range uint32(339) {
+		line := specs.LinuxIDMapping{ContainerID: 1 + i, HostID: subIDs + 3*i, Size: 1}
+		c.Spec.Linux.UIDMappings = append(c.Spec.Linux.UIDMappings, line)
+		c.Spec.Linux.GIDMappings = append(c.Spec.Linux.GIDMappings, line)
+	}
+	c.WriteSpec()
+	if got, want := u.run(c.RunArgs()...).OK(u.e), fmt.Sprintf("340\n340\n %d %d 1\n", 339, subIDs+3*338); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// What an ordinary user cannot have is refused with the reason, and nothing is left.
+func TestRootlessRefused(t *testing.T) {
+	u := newUser(t)
+	secret := u.e.Path("secret")
+	u.e.Must(os.MkdirAll(secret+"/in", 0o755))
+	u.e.Must(os.Chmod(secret, 0o700))
+	for _, tc := range []struct {
+		more   bool
+		change harness.Change
+		texts  []string
+	}{
+		{false, func(s *specs.Spec) {
+			harness.Without(specs.UserNamespace)(s)
+			s.Linux.UIDMappings, s.Linux.GIDMappings = nil, nil
+		}, []string{"/linux/namespaces", "user namespace only", "spec --rootless"}},
+		{false, func(s *specs.Spec) { s.Linux.UIDMappings[0].HostID = 0 }, []string{"/linux/uidMappings", "does not grant"}},
+		{true, func(s *specs.Spec) { s.Linux.GIDMappings[1].Size++ }, []string{"/linux/gidMappings", "does not grant"}},
+		{true, harness.Mounted("/data", "bind", u.e.Dir, "bind", "idmap"), []string{"/mounts/", "only root"}},
+		{true, harness.Mounted("/data", "bind", "/", "bind"), []string{"/mounts/", "rbind"}},
+		{true, harness.Mounted("/data", "bind", secret+"/in", "bind"), []string{"/mounts/", "EACCES", secret}},
+		{true, func(s *specs.Spec) {
+			s.Linux.CgroupsPath = "/" + u.e.ID + "-rootless"
+			s.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](5)}}
+		}, []string{"cgroup", "permission denied"}},
+	} {
+		c := u.container(tc.more)
+		tc.change(c.Spec)
+		c.WriteSpec()
+		u.run("create", "--bundle", c.Bundle, c.ID).Fails(u.e, tc.texts...)
+	}
+}
