@@ -196,6 +196,12 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 	}
 	o.LastCap, o.Held = capabilities()
 	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)
+	// Nobody of the container's user namespace may put a process into a cgroup that belongs to its user, a clone into it
+	// included: it goes by a file that was opened outside.
+	delegated := o.CgroupDirectory && o.CgroupTasks == 0 && cgroupOwner(s) != nil
+	if delegated {
+		o.CgroupTasks, o.CgroupDirectory = 1, false
+	}
 	program, err := e.rt.seccompProgram(s)
 	if err != nil {
 		return err
@@ -224,7 +230,12 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 		}
 	}
 	var joined cgroupFiles
-	if joined.directory, joined.tasks, err = joinFiles(cg, e.opts.Cgroups); err != nil {
+	if delegated {
+		joined.tasks, err = cg.ProcsFiles(e.opts.Cgroups)
+	} else {
+		joined.directory, joined.tasks, err = joinFiles(cg, e.opts.Cgroups)
+	}
+	if err != nil {
 		return err
 	}
 	joined.into(files)

@@ -32,6 +32,28 @@ func (m *Manager) JoinFilesSub(sub []string) (v2dir *os.File, v1tasks []*os.File
 	return m.joinFiles(paths)
 }
 
+// ProcsFiles opens, for writing, the cgroup.procs of every hierarchy, or of the sub-cgroups in it (see
+// [Manager.SubPaths]). A process that writes "0" there enters; it is the opener that must be allowed to.
+func (m *Manager) ProcsFiles(sub []string) ([]*os.File, error) {
+	paths, err := m.SubPaths(sub)
+	if err != nil {
+		return nil, err
+	}
+	var files []*os.File
+	for _, p := range paths {
+		p += "/cgroup.procs"
+		fd, err := openOn(p, unix.O_WRONLY)
+		if err != nil {
+			for _, f := range files {
+				f.Close()
+			}
+			return nil, &fault.Error{Step: "open the container's cgroup", Object: p, Syscall: "openat2", Err: err}
+		}
+		files = append(files, os.NewFile(uintptr(fd), p))
+	}
+	return files, nil
+}
+
 // joinFiles takes the path of each hierarchy from paths, in the order of m.hs, if it is not nil.
 func (m *Manager) joinFiles(paths []string) (v2dir *os.File, v1tasks []*os.File, err error) {
 	for i := range m.hs {
