@@ -60,7 +60,7 @@ UNIT         := -timeout 15m $$(echo "$$all" | grep -v /tests/runtimetools$$)
 CONFORMANCE  := -timeout 20m ./tests/runtimetools
 
 test: deps build ## everything: unit, integration, conformance (root)
-	all=$$($(GO) list ./...) && $(TESTSUM) $(UNIT) -- $(CONFORMANCE)
+	all=$$($(GO) list ./...) && $(TESTSUM) -rows docs/spec-conformance.txt $(UNIT) -- $(CONFORMANCE)
 
 unit: embedded ## go test without conformance
 	all=$$($(GO) list ./...) && $(TESTSUM) $(UNIT)

@@ -3,7 +3,9 @@
 //	N passed, N failed, N skipped
 //
 // Usage: testsum ARGS [-- ARGS]...; each group of arguments is one `go test` run, one after the other. The group "-"
-// is none: it stands for the events of a run elsewhere, in the form of test2json, on standard input.
+// is none: it stands for the events of a run elsewhere, in the form of test2json, on standard input. With -rows FILE
+// before the groups, each test that a row of the table FILE names must have passed, with -rows-vm FILE each that it names
+// for virtual machines; what was skipped is named as not shown.
 // Tests and subtests count alike. What cannot be counted as a test but is broken (a package that does not
 // compile, a test binary that dies, a go command that fails) counts as one failure each. The exit status
 // is 1 if anything failed or if nothing passed.
@@ -16,6 +18,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/bailey-oci/bailey/scripts/internal/rows"
 )
 
 // event is what `go test -json` prints, one per line; see go doc test2json.
@@ -26,6 +30,8 @@ type event struct {
 // sum counts, and keeps the output of what still runs so that only failures are printed.
 type sum struct {
 	passed, failed, skipped int
+	// names and skips are the tests that have passed, and those that were skipped: "PACKAGE.TEST".
+	names, skips map[string]bool
 
 	out       io.Writer
 	output    map[[2]string]*strings.Builder
@@ -34,8 +40,15 @@ type sum struct {
 
 func main() {
 	s := newSum(os.Stdout)
-	for _, args := range groups(os.Args[1:]) {
+	args, table, vm := os.Args[1:], "", false
+	if len(args) > 1 && strings.HasPrefix(args[0], "-rows") {
+		table, vm, args = args[1], args[0] == "-rows-vm", args[2:]
+	}
+	for _, args := range groups(args) {
 		s.run(args)
+	}
+	if table != "" {
+		s.compare(table, vm)
 	}
 	fmt.Printf("%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
 	if s.failed > 0 || s.passed == 0 {
@@ -44,7 +57,32 @@ func main() {
 }
 
 func newSum(out io.Writer) *sum {
-	return &sum{out: out, output: map[[2]string]*strings.Builder{}, hasFailed: map[string]bool{}}
+	return &sum{out: out, output: map[[2]string]*strings.Builder{}, hasFailed: map[string]bool{},
+		names: map[string]bool{}, skips: map[string]bool{}}
+}
+
+// compare compares the tests that have passed with those that the table's rows name.
+func (s *sum) compare(table string, vm bool) {
+	f, err := os.Open(table)
+	var all []rows.Row
+	if err == nil {
+		all, err = rows.Parse(f)
+		f.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(s.out, err)
+		s.failed++
+		return
+	}
+	for _, missing := range rows.Unproven(all, vm, s.names) {
+		_, test, _ := strings.Cut(missing, ": ")
+		if len(rows.Unproven([]rows.Row{{Tests: []string{test}}}, false, s.skips)) == 0 {
+			fmt.Fprintf(s.out, "not shown here, because it was skipped: %s\n", missing)
+			continue
+		}
+		fmt.Fprintf(s.out, "%s: no passing test: %s\n", table, missing)
+		s.failed++
+	}
 }
 
 func groups(args []string) [][]string {
@@ -98,6 +136,12 @@ func (s *sum) read(r io.Reader) error {
 	}
 }
 
+// fullName is the test's name; what stands in parentheses behind the package's is about the machine.
+func fullName(e event) string {
+	pkg, _, _ := strings.Cut(e.Package, " (")
+	return pkg + "." + e.Test
+}
+
 func (s *sum) count(e event) {
 	key := [2]string{e.Package + e.ImportPath, e.Test}
 	if s.output[key] == nil {
@@ -126,10 +170,12 @@ func (s *sum) count(e event) {
 		fmt.Fprintf(s.out, "FAIL\t%s\n", e.Package)
 	case e.Action == "pass" && e.Test != "":
 		s.passed++
+		s.names[fullName(e)] = true
 	case e.Action == "pass":
 		fmt.Fprintf(s.out, "ok\t%s\n", e.Package)
 	case e.Test != "": // skip; a package's own skip is "no test files"
 		s.skipped++
+		s.skips[fullName(e)] = true
 		for _, line := range strings.Split(s.output[key].String(), "\n") {
 			if text := strings.TrimSpace(line); text != "" && !strings.HasPrefix(text, "=== ") {
 				fmt.Fprintf(s.out, "    %s\n", text)
