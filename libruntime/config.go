@@ -3,12 +3,14 @@ package libruntime
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/libruntime/idmap"
 	"github.com/bailey-oci/bailey/spec"
 )
 
@@ -19,6 +21,8 @@ type bundle struct {
 	// data is the config.json that spec was read from.
 	data []byte
 	spec *specs.Spec
+	// ownIDs: spec has no user namespace in data, and got one for an ordinary user.
+	ownIDs bool
 }
 
 // loadBundle reads the bundle in dir, or in the working directory where dir is empty. config names
@@ -41,7 +45,17 @@ func loadBundle(dir, config string) (*bundle, error) {
 	if err := spec.Validate(b.spec); err != nil {
 		return nil, err
 	}
+	if os.Geteuid() != 0 && !hasNamespace(b.spec, specs.UserNamespace) {
+		// They can make no other namespaces outside of one.
+		b.ownIDs = true
+		addUserNamespace(b.spec)
+		b.spec.Linux.UIDMappings, b.spec.Linux.GIDMappings = idmap.Own()
+	}
 	return b, b.checkRoot()
+}
+
+func addUserNamespace(s *specs.Spec) {
+	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
 }
 
 // rootfs returns the path of the root filesystem.
@@ -132,6 +146,13 @@ func (c *container) spec() (*specs.Spec, error) {
 	// The copy is as good as its validation at create, unless somebody has changed it since.
 	if err := spec.Validate(s); err != nil {
 		return nil, err
+	}
+	if c.rec.OwnIDs {
+		addUserNamespace(s)
+		// Of a container that has ended nobody needs them.
+		if uids, gids, err := idmap.Of(c.rec.PID); err == nil {
+			s.Linux.UIDMappings, s.Linux.GIDMappings = uids, gids
+		}
 	}
 	return s, nil
 }

@@ -167,7 +167,7 @@ func (c *creation) record() error {
 		Bundle: c.path, Rootfs: c.rootfs(), Created: time.Now(), UID: os.Geteuid(),
 		Annotations: c.spec.Annotations, CgroupPaths: c.cgroup.Paths(), Unit: c.cgroup.Unit(),
 		CgroupsDisabled: c.rt.CgroupsDisabled, Rootless: rootless,
-		SharedPIDs: sharesPIDs(c.spec), Hooks: laterHooks(c.spec.Hooks),
+		OwnIDs: c.ownIDs, SharedPIDs: sharesPIDs(c.spec), Hooks: laterHooks(c.spec.Hooks),
 	}
 	if c.resctrl != nil {
 		c.rec.Resctrl = c.resctrl.Removable()

@@ -245,9 +245,6 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 // openOfInit opens what the plan needs and only /proc has of the container's init.
 func (e *execution) openOfInit(s *specs.Spec, files map[plan.Slot]*os.File) error {
 	p := e.container.process()
-	has := func(kind specs.LinuxNamespaceType) bool {
-		return slices.ContainsFunc(s.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == kind })
-	}
 	open := func(slot plan.Slot, what, path string, flags int) error {
 		fd, err := openHost(path, flags)
 		if err != nil {
@@ -256,12 +253,12 @@ func (e *execution) openOfInit(s *specs.Spec, files map[plan.Slot]*os.File) erro
 		files[slot] = os.NewFile(uintptr(fd), what)
 		return nil
 	}
-	if !has(specs.MountNamespace) {
+	if !hasNamespace(s, specs.MountNamespace) {
 		if err := open(plan.SlotRoot, "root", p.rootPath(), unix.O_PATH|unix.O_DIRECTORY); err != nil {
 			return err
 		}
 	}
-	if has(specs.CgroupNamespace) {
+	if hasNamespace(s, specs.CgroupNamespace) {
 		if err := open(plan.SlotCgroupNamespace, "cgroup namespace", p.cgroupNamespacePath(), unix.O_RDONLY); err != nil {
 			return err
 		}

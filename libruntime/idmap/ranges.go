@@ -1,9 +1,14 @@
 package idmap
 
 import (
+	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // span is a range of IDs: first to first+size-1.
@@ -43,6 +48,60 @@ func parseSubIDs(text, name, uid string) []span {
 		}
 	}
 	return spans
+}
+
+// Own returns the mappings of the user namespace that an ordinary user's container gets where its configuration has none:
+// root is the user, and what /etc/subuid and /etc/subgid grant follows.
+func Own() (uids, gids []specs.LinuxIDMapping) {
+	return own(users), own(groups)
+}
+
+func own(k kind) []specs.LinuxIDMapping {
+	maps := []specs.LinuxIDMapping{{ContainerID: 0, HostID: uint32(k.own()), Size: 1}}
+	if _, err := exec.LookPath(k.helper); err != nil {
+		return maps // nobody could write more
+	}
+	text, err := os.ReadFile(k.subids)
+	if err != nil {
+		return maps
+	}
+	uid := strconv.Itoa(os.Getuid())
+	next := uint64(1)
+	for _, s := range parseSubIDs(string(text), userName(uid), uid) {
+		if s.size == 0 || next+s.size > 1<<32-1 || len(maps) == maxLines {
+			break
+		}
+		maps = append(maps, specs.LinuxIDMapping{ContainerID: uint32(next), HostID: uint32(s.first), Size: uint32(s.size)})
+		next += s.size
+	}
+	return maps
+}
+
+// Of returns the mappings of the process pid, as its user namespace's maps say.
+func Of(pid int) (uids, gids []specs.LinuxIDMapping, err error) {
+	for _, m := range []struct {
+		file string
+		maps *[]specs.LinuxIDMapping
+	}{{users.file, &uids}, {groups.file, &gids}} {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/" + m.file)
+		if err != nil {
+			return nil, nil, err
+		}
+		for line := range strings.Lines(string(text)) {
+			f := strings.Fields(line)
+			var n [3]uint64
+			for i := range n {
+				if len(f) != len(n) {
+					return nil, nil, unix.EINVAL
+				}
+				if n[i], err = strconv.ParseUint(f[i], 10, 32); err != nil {
+					return nil, nil, err
+				}
+			}
+			*m.maps = append(*m.maps, specs.LinuxIDMapping{ContainerID: uint32(n[0]), HostID: uint32(n[1]), Size: uint32(n[2])})
+		}
+	}
+	return uids, gids, nil
 }
 
 // covered reports whether every ID of first to first+size-1 is in one of the spans, which may adjoin

@@ -53,7 +53,8 @@ func TestCompileRefuses(t *testing.T) {
 		origin string
 		reason error
 	}{
-		"no process":         {func(s *specs.Spec) { s.Process = nil }, nil, "/process/args", errMissing},
+		"no process": {func(s *specs.Spec) { s.Process = nil }, nil, "/process/args", errMissing},
+		"an ordinary user's without a user namespace": {func(*specs.Spec) {}, func(o *Options) { o.Unprivileged = true }, "/linux/namespaces", errNotPermitted},
 		"no PATH":            {func(s *specs.Spec) { s.Process.Env = nil }, nil, "/process/args/0", errNotFound},
 		"only relative":      {func(s *specs.Spec) { s.Process.Env = []string{"PATH=/bin", "PATH=.:bin:"} }, nil, "/process/args/0", errNotFound},
 		"idmap of a remount": {withMount(specs.Mount{Destination: "/a", Options: []string{"remount", "idmap=uids=0-1-1;gids=0-1-1"}}), nil, "/mounts/0", errInvalid},

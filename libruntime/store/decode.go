@@ -95,6 +95,8 @@ func (r *Record) field(d *jsontext.Decoder, name string) error {
 		return boolean(d, name, &r.CgroupsDisabled)
 	case "rootless":
 		return boolean(d, name, &r.Rootless)
+	case "ownIDs":
+		return boolean(d, name, &r.OwnIDs)
 	case "sharedPIDs":
 		return boolean(d, name, &r.SharedPIDs)
 	case "hooks":

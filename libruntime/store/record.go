@@ -57,6 +57,8 @@ type Record struct {
 	// Hooks are the points (startContainer, poststart, poststop) that have hooks and are still to come,
 	// so that commands after create need not read config.json for nothing.
 	Hooks []string
+	// OwnIDs says that the container got a user namespace, with its maker's own IDs, that its configuration has not.
+	OwnIDs bool
 	// CgroupsDisabled and Rootless are choices of create that later commands must make again.
 	CgroupsDisabled, Rootless bool
 }
@@ -95,6 +97,9 @@ func (r *Record) encode() ([]byte, error) {
 	b = strconv.AppendBool(b, r.CgroupsDisabled)
 	b = append(b, `,"rootless":`...)
 	b = strconv.AppendBool(b, r.Rootless)
+	if r.OwnIDs {
+		b = append(b, `,"ownIDs":true`...)
+	}
 	b = append(b, `,"sharedPIDs":`...)
 	b = strconv.AppendBool(b, r.SharedPIDs)
 	list := func(key string, l []string) {

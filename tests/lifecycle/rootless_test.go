@@ -154,6 +154,24 @@ func TestRootlessLifeCycle(t *testing.T) {
 	}
 }
 
+// Where the configuration has no user namespace, the container gets one with the IDs that the user has.
+func TestRootlessOwnIDs(t *testing.T) {
+	u := newUser(t)
+	c := u.container(true, func(s *specs.Spec) {
+		harness.Without(specs.UserNamespace)(s)
+		s.Linux.UIDMappings, s.Linux.GIDMappings = nil, nil
+	})
+	u.run("run", "--detach", "--bundle", c.Bundle, c.ID).OK(u.e)
+	want := fmt.Sprintf(" 0 %d 1\n 1 %d %d\n", userID, subIDs, subCount)
+	if got := u.run("exec", c.ID, "sh", "-c", "tr -s ' ' < /proc/1/uid_map").OK(u.e); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := u.run("exec", "--user", "1000", c.ID, "sh", "-c", "id -u; readlink /proc/self/ns/user; readlink /proc/1/ns/user").Stdout; !strings.HasPrefix(got, "1000\nuser:") {
+		t.Errorf("%q", got)
+	}
+	u.run("delete", "--force", c.ID).OK(u.e)
+}
+
 // All of the kernel's 340 mapping lines go through newuidmap.
 func TestRootlessMappingLines(t *testing.T) {
 	u := newUser(t)
@@ -180,10 +198,6 @@ func TestRootlessRefused(t *testing.T) {
 		change harness.Change
 		texts  []string
 	}{
-		{false, func(s *specs.Spec) {
-			harness.Without(specs.UserNamespace)(s)
-			s.Linux.UIDMappings, s.Linux.GIDMappings = nil, nil
-		}, []string{"/linux/namespaces", "user namespace only", "spec --rootless"}},
 		{false, func(s *specs.Spec) { s.Linux.UIDMappings[0].HostID = 0 }, []string{"/linux/uidMappings", "does not grant"}},
 		{true, func(s *specs.Spec) { s.Linux.GIDMappings[1].Size++ }, []string{"/linux/gidMappings", "does not grant"}},
 		{true, harness.Mounted("/data", "bind", u.e.Dir, "bind", "idmap"), []string{"/mounts/", "only root"}},
