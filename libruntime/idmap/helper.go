@@ -15,6 +15,12 @@ import (
 	"github.com/bailey-oci/bailey/libruntime/plan"
 )
 
+// helped reports whether there is a helper.
+func (k kind) helped() bool {
+	_, err := exec.LookPath(k.helper)
+	return err == nil
+}
+
 // help has the helper program write a map. Every mapping is passed on, however many there are.
 func (w writer) help(k kind, maps []plan.IDMapping) error {
 	f := &fault.Error{Step: "write " + k.file + " through " + k.helper, Origin: k.origin}

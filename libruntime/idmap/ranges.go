@@ -2,7 +2,6 @@ package idmap
 
 import (
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +57,7 @@ func Own() (uids, gids []specs.LinuxIDMapping) {
 
 func own(k kind) []specs.LinuxIDMapping {
 	maps := []specs.LinuxIDMapping{{ContainerID: 0, HostID: uint32(k.own()), Size: 1}}
-	if _, err := exec.LookPath(k.helper); err != nil {
+	if !k.helped() {
 		return maps // nobody could write more
 	}
 	text, err := os.ReadFile(k.subids)
