@@ -29,15 +29,20 @@ type message struct {
 func receive(sock *os.File) (message, error) {
 	var buf [headerSize + wire_MESSAGE_DATA]byte
 	var oob [128]byte
-	fd := int(sock.Fd())
+	fd, reset := int(sock.Fd()), false
 	for {
 		n, oobn, flags, _, err := unix.Recvmsg(fd, buf[:], oob[:], unix.MSG_CMSG_CLOEXEC)
 		if err == unix.EINTR {
 			continue
 		}
-		// A peer that died with unread messages resets the connection instead of ending it.
+		// A peer that died with unread messages resets the connection instead of ending it. The kernel says so
+		// once, before what the peer has said last.
+		if err == unix.ECONNRESET && !reset {
+			reset = true
+			continue
+		}
 		if err == unix.ECONNRESET || (err == nil && n == 0) {
-			return message{reset: err != nil}, nil
+			return message{reset: reset}, nil
 		}
 		if err != nil {
 			return message{}, os.NewSyscallError("recvmsg", err)
@@ -46,6 +51,7 @@ func receive(sock *os.File) (message, error) {
 			kind:  binary.NativeEndian.Uint32(buf[0:]),
 			index: binary.NativeEndian.Uint32(buf[4:]),
 			value: int32(binary.NativeEndian.Uint32(buf[8:])),
+			reset: reset,
 			data:  append([]byte(nil), buf[headerSize:max(n, headerSize)]...),
 		}
 		m.readControl(oob[:oobn])

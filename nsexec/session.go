@@ -287,14 +287,15 @@ func start(sock *os.File, pid int, how Starting) error {
 		if err != nil {
 			return err
 		}
+		switch {
+		case m.kind == wire_FAILED:
+			return startFailure(&m)
+		case m.reset: // it has not even read that it may start
+			return fault.New("let the container's init go: it has ended", "")
+		}
 		switch m.kind {
 		case 0:
-			if m.reset { // it has not even read that it may start
-				return fault.New("let the container's init go: it has ended", "")
-			}
 			return nil // exec has closed it
-		case wire_FAILED:
-			return startFailure(&m)
 		case wire_LISTENER:
 			if err := handListener(sock, pid, int(m.value), how.Listener); err != nil {
 				return err
