@@ -25,7 +25,7 @@ func featuresCommand(*reporter) *cli.Command {
 // ourFeatures says what is implemented. Engines switch features on by it, so what does not work yet is
 // false here and not left out, which would mean "unknown".
 func ourFeatures() *features.Features {
-	yes, no := true, false
+	yes := true
 	return &features.Features{
 		OCIVersionMin: "1.0.0",
 		OCIVersionMax: specs.Version,
@@ -35,7 +35,7 @@ func ourFeatures() *features.Features {
 			Namespaces: []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
 			// All of those with a name, whatever this kernel knows.
 			Capabilities: plan.CapabilityNames(1<<41 - 1),
-			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &no, Rdma: &yes},
+			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
 			Seccomp: &features.Seccomp{
 				Enabled: &yes, Operators: seccomp.Operators(), Archs: seccomp.Architectures(),
 				Actions:    seccomp.Actions(),

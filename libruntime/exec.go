@@ -229,6 +229,9 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 			return err
 		}
 	}
+	if err := cg.Bring(e.preamble); err != nil {
+		return err
+	}
 	var joined cgroupFiles
 	if delegated {
 		joined.tasks, err = cg.ProcsFiles(e.opts.Cgroups)

@@ -17,10 +17,9 @@ const destroyTimeout = 2 * time.Second
 func (m *Manager) Destroy() error {
 	deadline := time.Now().Add(destroyTimeout)
 	if m.scope != nil {
-		// It kills as well. A systemd that does not answer leaves the cgroup, which can be removed without it.
-		if err := m.scope.stop(); err != nil {
-			m.warn(err.Error())
-		}
+		// A systemd that does not answer does no harm: the cgroup can be removed without it, and it forgets a scope
+		// without one by itself.
+		_ = m.scope.stop()
 	}
 	var first error
 	for i := range m.hs {

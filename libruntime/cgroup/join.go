@@ -32,6 +32,15 @@ func (m *Manager) JoinFilesSub(sub []string) (v2dir *os.File, v1tasks []*os.File
 	return m.joinFiles(paths)
 }
 
+// Bring moves a process of the caller's into the container's cgroup where that takes systemd: an ordinary user may not move
+// a process there from the cgroup of the login. What it forks is there, too.
+func (m *Manager) Bring(pid int) error {
+	if m.scope == nil || !m.scope.user {
+		return nil
+	}
+	return m.scope.attach(pid)
+}
+
 // ProcsFiles opens, for writing, the cgroup.procs of every hierarchy, or of the sub-cgroups in it (see
 // [Manager.SubPaths]). A process that writes "0" there enters; it is the opener that must be allowed to.
 func (m *Manager) ProcsFiles(sub []string) ([]*os.File, error) {

@@ -85,7 +85,7 @@ func New(id string, s *specs.Spec, opts Options) (*Manager, error) {
 			annotations = s.Annotations
 		}
 		var err error
-		if m.scope, err = newScope(id, cgroupsPath, annotations); err != nil {
+		if m.scope, err = newScope(id, cgroupsPath, annotations, opts.Rootless); err != nil {
 			return nil, err
 		}
 		m.explicit = true
@@ -134,7 +134,7 @@ func Load(paths map[string]string, opts Options) (*Manager, error) {
 	}
 	if opts.Unit != "" {
 		var err error
-		if m.scope, err = scopeOf(opts.Unit, m.Path("")); err != nil {
+		if m.scope, err = scopeOf(opts.Unit, m.Path(""), opts.Rootless); err != nil {
 			return nil, err
 		}
 	}

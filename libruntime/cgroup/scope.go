@@ -22,6 +22,9 @@ const propertyPrefix = "org.systemd.property."
 // slice.
 type scope struct {
 	unit, slice string
+	// user: it is of the user's service manager, whose slices lie below base.
+	user bool
+	base string
 	// description is for people.
 	description string
 	// properties are those that annotations ask for.
@@ -30,9 +33,12 @@ type scope struct {
 
 // newScope returns the unit for a container. cgroupsPath is "SLICE:PREFIX:NAME", as with runc: the unit is
 // "PREFIX-NAME.scope" in SLICE, or NAME itself if that is the name of a slice.
-func newScope(id, cgroupsPath string, annotations map[string]string) (*scope, error) {
+func newScope(id, cgroupsPath string, annotations map[string]string, user bool) (*scope, error) {
 	const step = "choose the container's unit"
-	s := &scope{slice: "system.slice", description: "bailey container " + id}
+	s := &scope{slice: "system.slice", user: user, description: "bailey container " + id}
+	if user {
+		s.slice = "user.slice"
+	}
 	prefix, name := "bailey", id
 	if cgroupsPath != "" {
 		parts := strings.Split(cgroupsPath, ":")
@@ -65,7 +71,12 @@ func newScope(id, cgroupsPath string, annotations map[string]string) (*scope, er
 		return nil, &fault.Error{Step: step, Origin: pathOrigin, Object: s.unit, Cause: "a unit's name has at most 255 bytes"}
 	}
 	var err error
-	s.properties, err = annotated(annotations)
+	if s.properties, err = annotated(annotations); err == nil && user {
+		err = s.with("find the user's cgroups", func(c *systemd.Conn) (err error) {
+			s.base, err = c.ControlGroup()
+			return err
+		})
+	}
 	return s, err
 }
 
@@ -73,10 +84,10 @@ func newScope(id, cgroupsPath string, annotations map[string]string) (*scope, er
 func (s *scope) path() string {
 	if strings.HasSuffix(s.unit, ".slice") {
 		p, _ := systemd.SlicePath(s.unit)
-		return p
+		return s.base + p
 	}
 	p, _ := systemd.SlicePath(s.slice)
-	return p + "/" + s.unit
+	return s.base + p + "/" + s.unit
 }
 
 // annotated returns the properties that annotations ask for. One that ends in "Sec" takes seconds, of which
@@ -168,9 +179,14 @@ func (s *scope) stop() error {
 	return s.with("stop the container's unit", func(c *systemd.Conn) error { return c.StopUnit(s.unit) })
 }
 
+// attach moves a process of the caller's into the unit.
+func (s *scope) attach(pid int) error {
+	return s.with("move the process into the container's unit", func(c *systemd.Conn) error { return c.AttachProcess(s.unit, pid) })
+}
+
 func (s *scope) with(step string, do func(*systemd.Conn) error) error {
 	faultpoint.Here()
-	c, err := systemd.Connect()
+	c, err := systemd.Connect(s.user)
 	if err == nil {
 		defer c.Close()
 		err = do(c)
@@ -335,10 +351,10 @@ func bitMask(list string) ([]byte, error) {
 }
 
 // scopeOf returns the unit of a container that was made before; unit is on record.
-func scopeOf(unit, cgroupPath string) (*scope, error) {
+func scopeOf(unit, cgroupPath string, user bool) (*scope, error) {
 	if unit != path.Base(cgroupPath) {
 		return nil, &fault.Error{Step: "load the container's cgroups", Origin: "state.json /unit", Object: unit,
 			Cause: "it is not the unit of the container's cgroup"}
 	}
-	return &scope{unit: unit}, nil
+	return &scope{unit: unit, user: user}, nil
 }

@@ -52,13 +52,22 @@ func (e *Error) Error() string {
 	return e.Text
 }
 
-// Connect connects to the machine's service manager, by way of the message bus or, where there is none, directly.
-func Connect() (*Conn, error) {
+// Connect connects to the machine's service manager, or to the calling user's own, by way of the message bus or, where
+// there is none, directly.
+func Connect(user bool) (*Conn, error) {
 	var errs []error
+	bus, private := busAddress("DBUS_SYSTEM_BUS_ADDRESS", "/run/dbus/system_bus_socket"), "/run/systemd/private"
+	if user {
+		dir := os.Getenv("XDG_RUNTIME_DIR")
+		if dir == "" {
+			dir = "/run/user/" + strconv.Itoa(os.Geteuid())
+		}
+		bus, private = busAddress("DBUS_SESSION_BUS_ADDRESS", dir+"/bus"), dir+"/systemd/private"
+	}
 	for _, way := range []struct {
 		path string
 		bus  bool
-	}{{busSocket(), true}, {"/run/systemd/private", false}} {
+	}{{bus, true}, {private, false}} {
 		c := &Conn{bus: way.bus, jobs: make(map[string]string)}
 		err := c.connect(way.path)
 		if err == nil {
@@ -70,17 +79,20 @@ func Connect() (*Conn, error) {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		f.Cause = "systemd does not run this machine"
 		f.Remedy = "use the cgroupfs driver (without --systemd-cgroup)"
+	} else if user {
+		f.Cause = "the user has no service manager of its own: it is started by a login, or by: loginctl enable-linger"
+		f.Remedy = "log in (su and sudo are no logins), set XDG_RUNTIME_DIR, or use the cgroupfs driver"
 	}
 	return nil, f
 }
 
-// busSocket returns the path of the message bus.
-func busSocket() string {
-	if p, ok := strings.CutPrefix(os.Getenv("DBUS_SYSTEM_BUS_ADDRESS"), "unix:path="); ok {
+// busAddress returns the path of a message bus: what a variable of the environment says, or the usual one.
+func busAddress(variable, usual string) string {
+	if p, ok := strings.CutPrefix(os.Getenv(variable), "unix:path="); ok {
 		p, _, _ = strings.Cut(p, ",")
 		return p
 	}
-	return "/run/dbus/system_bus_socket"
+	return usual
 }
 
 func (c *Conn) connect(path string) error {

@@ -58,6 +58,33 @@ func (c *Conn) SetUnitProperties(name string, properties []Property) error {
 	return err
 }
 
+// AttachProcess moves a process into the cgroup of a unit, which takes rights over the cgroup that it comes from: systemd
+// has them where an ordinary user has not.
+func (c *Conn) AttachProcess(unit string, pid int) error {
+	_, err := c.manager("AttachProcessesToUnit", "ssau", func(w *writer) {
+		w.string(unit)
+		w.string("")
+		w.value([]uint32{uint32(pid)})
+	})
+	return err
+}
+
+// ControlGroup returns the path of the service manager's own cgroup, which its slices lie below: "" for the machine's.
+func (c *Conn) ControlGroup() (string, error) {
+	m, err := c.call(service, root, "org.freedesktop.DBus.Properties", "Get", "ss", func(w *writer) {
+		w.string(manager)
+		w.string("ControlGroup")
+	})
+	if err != nil {
+		return "", err
+	}
+	if m.types != "v" || m.body.signature() != "s" {
+		return "", errMalformed
+	}
+	path := m.body.string()
+	return path, m.body.err
+}
+
 // Escape returns s with what a unit's name cannot have replaced as systemd-escape(1) does: "+" by `\x2b`.
 func Escape(s string) string {
 	const hex = "0123456789abcdef"
