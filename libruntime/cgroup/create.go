@@ -56,12 +56,19 @@ func (m *Manager) Create() (err error) {
 		}
 	}()
 	if m.scope != nil {
-		p, err := unitProperties(m.res)
+		all, err := unitProperties(m.res)
 		if err != nil {
 			return err
 		}
-		m.late.properties = slices.DeleteFunc(slices.Clone(p), func(p systemd.Property) bool { return p.Name != "TasksMax" })
-		if err := m.scope.set(slices.DeleteFunc(p, func(p systemd.Property) bool { return p.Name == "TasksMax" })); err != nil {
+		var now []systemd.Property
+		for _, p := range all {
+			if p.Name == "TasksMax" {
+				m.late.properties = append(m.late.properties, p)
+			} else {
+				now = append(now, p)
+			}
+		}
+		if err := m.scope.set(now); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package systemd
 
 import (
-	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -112,30 +111,40 @@ func (c *Conn) connect(path string) error {
 	return err
 }
 
-// authenticate says who we are, which the kernel tells the other side anyway (D-Bus Specification, "Authentication
-// Protocol", EXTERNAL).
+// authenticate says that we are who the kernel says we are (D-Bus Specification, "Authentication Protocol", EXTERNAL): a
+// user ID of our own would be another outside of a user namespace.
 func (c *Conn) authenticate() error {
 	tv := unix.NsecToTimeval(int64(callTimeout))
 	if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
-	id := hex.EncodeToString([]byte(strconv.Itoa(os.Geteuid())))
-	if err := c.write([]byte("\x00AUTH EXTERNAL " + id + "\r\n")); err != nil {
+	if err := c.write([]byte("\x00AUTH EXTERNAL\r\nDATA\r\n")); err != nil {
 		return err
 	}
+	for _, want := range []string{"DATA", "OK "} {
+		line, err := c.line()
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(line, want) {
+			return fmt.Errorf("authentication was refused: %s", line)
+		}
+	}
+	return c.write([]byte("BEGIN\r\n"))
+}
+
+// line reads a line of the authentication.
+func (c *Conn) line() (string, error) {
 	var line []byte
 	for b := make([]byte, 1); !strings.HasSuffix(string(line), "\r\n"); line = append(line, b[0]) {
 		if len(line) > 1024 {
-			return errMalformed
+			return "", errMalformed
 		}
 		if err := c.read(b); err != nil {
-			return err
+			return "", err
 		}
 	}
-	if !strings.HasPrefix(string(line), "OK ") {
-		return fmt.Errorf("authentication was refused: %s", strings.TrimSpace(string(line)))
-	}
-	return c.write([]byte("BEGIN\r\n"))
+	return strings.TrimSpace(string(line)), nil
 }
 
 // begin makes the ends of jobs known to us.
