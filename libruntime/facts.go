@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/bailey-oci/bailey/internal/userns"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/idmap"
 	"github.com/bailey-oci/bailey/libruntime/plan"
@@ -35,7 +36,7 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 		ID: opts.ID, Bundle: b.path,
 		NoPivot: opts.NoPivot, NoNewKeyring: opts.NoNewKeyring,
 		PreserveFDs:     opts.PreserveFDs + opts.ListenFDs,
-		InUserNamespace: os.Geteuid() != 0 || inUserNamespace(),
+		InUserNamespace: os.Geteuid() != 0 || userns.Other(),
 		Unprivileged:    os.Geteuid() != 0,
 		SetgroupsDenied: idmap.DeniesSetgroups(b.spec.Linux.GIDMappings),
 	}
@@ -43,7 +44,12 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)
 	o.CgroupUnit = cg.Unit()
 	if slices.ContainsFunc(b.spec.Mounts, func(m specs.Mount) bool { return strings.HasPrefix(m.Type, "cgroup") }) {
-		o.CgroupMounts = cgroupMounts(cg.Paths())
+		paths := cg.Paths()
+		if len(paths) == 0 && !hasNamespace(b.spec, specs.CgroupNamespace) {
+			// Without cgroups of its own it is in the caller's, and that is what it is shown.
+			paths = cgroup.Own()
+		}
+		o.CgroupMounts = cgroupMounts(paths)
 	}
 	o.SourceLinks = sourceLinks(b)
 	if b.spec.Linux.MountLabel != "" && !hasSELinux() {

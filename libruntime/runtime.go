@@ -4,9 +4,8 @@ import (
 	"errors"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/userns"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/store"
 )
@@ -54,17 +53,7 @@ func (rt *Runtime) rootless() bool {
 	if rt.Rootless != nil {
 		return *rt.Rootless
 	}
-	return os.Geteuid() != 0 || inUserNamespace()
-}
-
-// initialUserNS is the inode number of the initial user namespace (PROC_USER_INIT_INO, part of the
-// kernel's interface in linux/nsfs.h).
-const initialUserNS = 0xEFFFFFFD
-
-// inUserNamespace reports whether bailey runs in another user namespace than the initial one.
-func inUserNamespace() bool {
-	var st unix.Stat_t
-	return unix.Stat("/proc/self/ns/user", &st) == nil && st.Ino != initialUserNS
+	return os.Geteuid() != 0 || userns.Other()
 }
 
 // container is an existing container: its directory and record.

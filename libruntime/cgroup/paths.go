@@ -146,6 +146,24 @@ func place(mode Mode, inner string) ([]hierarchy, error) {
 	return hs, nil
 }
 
+// Own returns the caller's own cgroups in the form of [Manager.Paths]; what cannot be found is left out.
+func Own() map[string]string {
+	mode := Detect()
+	hs, err := place(mode, ".")
+	if err != nil {
+		return nil
+	}
+	m := Manager{hs: hs}
+	paths := m.Paths()
+	if mode == V2 {
+		delete(paths, "") // place returns what lies beside it
+		if own, err := ownCgroups(); err == nil && len(own) > 0 {
+			paths[""] = path.Join(mountRoot, own[len(own)-1].path)
+		}
+	}
+	return paths
+}
+
 // wanted reports whether a v1 hierarchy is joined: all controllers, and of the named ones only
 // systemd's. Others (elogind, openrc) belong to a session manager that containers do not concern.
 func wanted(controller string) bool {

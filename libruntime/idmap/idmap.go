@@ -4,11 +4,13 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/userns"
 	"github.com/bailey-oci/bailey/libruntime/plan"
 )
 
@@ -38,10 +40,15 @@ func Write(pid int, uids, gids []plan.IDMapping) error {
 	return w.write(users, uids)
 }
 
-// DeniesSetgroups reports whether a user namespace with these group mappings will deny setgroups(2):
-// the kernel's condition for letting an ordinary user map the own group without help. Otherwise a
-// group could be dropped that denies access to something.
+// DeniesSetgroups reports whether setgroups(2) will be denied in a user namespace with these group mappings: the kernel's
+// condition for letting an ordinary user map the own group without help. Otherwise a
+// group could be dropped that denies access to something. Namespaces below one that denies it do so as well.
 func DeniesSetgroups(gids []specs.LinuxIDMapping) bool {
+	if userns.Other() {
+		if b, err := os.ReadFile("/proc/self/setgroups"); err == nil && strings.TrimSpace(string(b)) == "deny" {
+			return true
+		}
+	}
 	return os.Geteuid() != 0 && len(gids) == 1 && gids[0].Size == 1 && int64(gids[0].HostID) == int64(os.Getegid())
 }
 

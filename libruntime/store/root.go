@@ -9,6 +9,7 @@ import (
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/faultpoint"
+	"github.com/bailey-oci/bailey/internal/userns"
 )
 
 // ErrNotExist is what the error for an unknown container wraps; its text is what engines look for.
@@ -22,10 +23,17 @@ type Root string
 
 // DefaultRoot returns the root where none is given: /run/bailey, or for an ordinary user the directory
 // bailey below $XDG_RUNTIME_DIR. An ordinary user without that variable gets /run/bailey too, which
-// fails with an error that says so instead of using a directory that others can write to.
+// fails with an error that says so instead of using a directory that others can write to. Who is root of a user namespace
+// of an ordinary user's, as an engine that has made one for itself, is that user; $USER tells it from the root of a
+// container.
 func DefaultRoot() Root {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && os.Geteuid() != 0 {
-		return Root(dir + "/bailey")
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		if os.Geteuid() != 0 {
+			return Root(dir + "/bailey")
+		}
+		if os.Getenv("USER") != "root" && userns.Other() {
+			return Root(dir + "/bailey")
+		}
 	}
 	return "/run/bailey"
 }

@@ -172,6 +172,28 @@ func TestRootlessOwnIDs(t *testing.T) {
 	u.run("delete", "--force", c.ID).OK(u.e)
 }
 
+// Root of a user namespace that an ordinary user's engine has made, as Podman does: the state is the user's, and a
+// container without a cgroup of its own is shown, read-only, that of the caller.
+func TestRootOfUsersNamespace(t *testing.T) {
+	u := newUser(t)
+	c := u.container(false, harness.Without(specs.CgroupNamespace), harness.Sh("ls "+u.e.Root+" 2>/dev/null; id -u; grep -c ' /sys/fs/cgroup' /proc/self/mountinfo; grep ' /sys/fs/cgroup' /proc/self/mountinfo | grep -vc ' ro,'; true"),
+		harness.Mounted("/sys/fs/cgroup", "cgroup", "cgroup", "ro"), func(s *specs.Spec) {
+			harness.Without(specs.UserNamespace)(s)
+			s.Linux.UIDMappings, s.Linux.GIDMappings = nil, nil
+		})
+	o := u.o
+	o.NoGlobals, o.Prefix = true, []string{"unshare", "--user", "--map-root-user", "--mount"}
+	r := u.e.Run(o, "run", "--bundle", c.Bundle, c.ID)
+	f := strings.Split(r.OK(u.e), "\n")
+	if len(f) < 3 || f[0] != "0" || f[1] == "0" || f[2] != "0" {
+		t.Errorf("%s", r)
+	}
+	if _, err := os.Stat(u.e.Root + "/bailey"); err != nil {
+		t.Errorf("the state was elsewhere: %v", err)
+	}
+	os.RemoveAll(u.e.Root + "/bailey")
+}
+
 // All of the kernel's 340 mapping lines go through newuidmap.
 func TestRootlessMappingLines(t *testing.T) {
 	u := newUser(t)
