@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime/plan"
@@ -60,7 +61,13 @@ func (rt *Runtime) changeMounts(id string, mounts []specs.Mount, remove bool) er
 		if op.Where() != plan.Host {
 			continue
 		}
-		if err := openInto(files, op); err != nil {
+		err := openInto(files, op)
+		if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
+			err = &fault.Error{Step: op.String(), Origin: op.Origin, Err: unix.EPERM,
+				Cause:  "an ordinary user may take mounts of the host into a container only while it is made",
+				Remedy: "have the mount in config.json, or run bailey as root"}
+		}
+		if err != nil {
 			closeAll(files)
 			return ofMountsFile(err)
 		}

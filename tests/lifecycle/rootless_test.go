@@ -145,6 +145,12 @@ func TestRootlessLifeCycle(t *testing.T) {
 	if out := u.run("exec", "--user", "0:0", c.ID, "sh", "-c", "id -u; cat /data/subuid >/dev/null; touch /data/x 2>&1").Stdout; out != "0\ntouch: /data/x: Read-only file system\n" {
 		t.Errorf("exec as root: %q", out)
 	}
+	u.run("mounts", "add", c.ID, e.WriteFile("tmpfs.json", `[{"destination":"/later","type":"tmpfs","source":"tmpfs"}]`, 0o644)).OK(e)
+	if m := e.MountAt(pid, "/later"); m == nil {
+		t.Error("/later is not mounted")
+	}
+	u.run("mounts", "add", c.ID, e.WriteFile("bind.json", `[{"destination":"/later","type":"bind","source":"/etc","options":["rbind"]}]`, 0o644)).
+		Fails(e, "mounts file /mounts/0", "only while it is made")
 	u.run("kill", c.ID, "KILL").OK(e)
 	e.Eventually("it has stopped", func() bool { return strings.Contains(u.run("state", c.ID).OK(e), `"stopped"`) })
 	u.run("delete", c.ID).OK(e)
