@@ -8,7 +8,7 @@ import "time"
 type BecomeRoot struct{}
 
 // SetDumpable makes the process dumpable, or undumpable again: the files of one that is not belong to root in /proc, and
-// an ordinary user could not write its ID maps.
+// an ordinary user could not write its ID maps or time offsets.
 type SetDumpable struct{ Dumpable bool }
 
 // JoinCgroup moves the init into a cgroup v1 directory by writing "0" to its tasks file in Slot. A single

@@ -133,7 +133,7 @@ func (ReportReady) String() string { return "report that the container is ready"
 
 func (a SetDumpable) String() string {
 	if a.Dumpable {
-		return "become dumpable, to have the ID maps written"
+		return "become dumpable, so that its files in /proc can be written to"
 	}
 	return "become undumpable again"
 }

@@ -33,6 +33,7 @@ func (p *Plan) Check() []error {
 	}
 	c.slots(p.Given)
 	c.namespaces()
+	c.dumpable()
 	c.tree()
 	c.privileges()
 	c.verified()
@@ -256,10 +257,7 @@ func (c *checker) namespaces() {
 			c.fail(clone, "a new user namespace must get its ID maps at once")
 		}
 		next++
-		if dumpable := find[SetDumpable](c.ops); len(dumpable) > 0 {
-			if len(dumpable) != 2 || dumpable[0] > next || dumpable[1] != next || c.ops[next].Action.(SetDumpable).Dumpable {
-				c.fail(dumpable[0], "the init must become undumpable again as soon as it has its ID maps")
-			}
+		if is[SetDumpable](c.ops[next]) {
 			next++
 		}
 	} else if len(maps) != 0 {
@@ -272,6 +270,27 @@ func (c *checker) namespaces() {
 		}
 	} else if len(root) != 0 {
 		c.fail(root[0], "there is no user namespace to be root of")
+	}
+}
+
+// dumpable checks that the init is dumpable for nothing but to have its files in /proc written to.
+func (c *checker) dumpable() {
+	since := -1
+	for i, op := range c.ops {
+		a, ok := op.Action.(SetDumpable)
+		switch {
+		case ok && a.Dumpable == (since >= 0):
+			c.fail(i, "it is so already")
+		case ok && a.Dumpable:
+			since = i
+		case ok:
+			since = -1
+		case since >= 0 && !is[WriteIDMaps](op) && !is[WriteTimeOffsets](op) && !is[SetOOMScore](op):
+			c.fail(i, "the init is still dumpable")
+		}
+	}
+	if since >= 0 {
+		c.fail(since, "the init stays dumpable")
 	}
 }
 

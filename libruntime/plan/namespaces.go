@@ -191,7 +191,13 @@ func (c *compiler) timeNamespace() {
 			w.Offsets = append(w.Offsets,
 				clock+" "+strconv.FormatInt(o.Secs, 10)+" "+strconv.FormatUint(uint64(o.Nanosecs), 10))
 		}
+		if c.o.Unprivileged {
+			c.add(SetDumpable{true}, "/linux/timeOffsets")
+		}
 		c.add(w, "/linux/timeOffsets")
+		if c.o.Unprivileged {
+			c.add(SetDumpable{false}, "/linux/timeOffsets")
+		}
 	}
 	c.add(EnterTimeNamespace{}, c.ns.origin(TimeNS))
 }

@@ -166,6 +166,18 @@ func changed[T Action](change func(T) Action) func(ops *[]Op) bool {
 
 var mutations = []mutation{
 	{"no NotDumpable", without[NotDumpable]},
+	{"maps that nobody can write", without[SetDumpable]},
+	{"dumpable twice", twice[SetDumpable]},
+	{"undumpable first", changed(func(a SetDumpable) Action { return SetDumpable{!a.Dumpable} })},
+	{"dumpable for the rest", func(ops *[]Op) bool {
+		for i, op := range *ops {
+			if a, ok := op.Action.(SetDumpable); ok && !a.Dumpable {
+				*ops = slices.Delete(*ops, i, i+1)
+				return true
+			}
+		}
+		return false
+	}},
 	{"no Clone", without[Clone]},
 	{"two clones", twice[Clone]},
 	{"no Exec", without[Exec]},

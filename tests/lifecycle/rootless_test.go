@@ -160,6 +160,22 @@ func TestRootlessLifeCycle(t *testing.T) {
 	}
 }
 
+// Clocks of a time namespace are set by its maker, who is no root.
+func TestRootlessTimeOffsets(t *testing.T) {
+	if !exists("/proc/self/ns/time") {
+		t.Skip("this kernel has no time namespaces")
+	}
+	u := newUser(t)
+	c := u.container(true, harness.Sh("cut -d. -f1 /proc/uptime"), func(s *specs.Spec) {
+		s.Version = "1.1.0"
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1e9}}
+	})
+	if got := u.run(c.RunArgs()...).OK(u.e); len(got) != len("1000000000\n") {
+		t.Errorf("up for %q seconds", got)
+	}
+}
+
 // Where the configuration has no user namespace, the container gets one with the IDs that the user has.
 func TestRootlessOwnIDs(t *testing.T) {
 	u := newUser(t)
