@@ -21,8 +21,9 @@ type Event struct {
 }
 
 // Events hands the figures of a container to emit, at once and then at every interval, and an event each time
-// that the container runs out of memory (on cgroup v1 each time that the kernel says so, which may be more than once for
-// one process that it kills). One that ends the container is not told where systemd has removed the cgroup by then. It returns when the container has ended, or with emit's error.
+// that the container runs out of memory: on cgroup v1 each time that the kernel says so, which may be more than once
+// for one process that it kills. One that ends the container is not told where systemd has removed the cgroup by then.
+// It returns when the container has ended, or with emit's error.
 func (rt *Runtime) Events(id string, interval time.Duration, emit func(*Event) error) error {
 	w := watch{rt: rt, id: id, emit: emit, pidfd: -1}
 	defer w.close()

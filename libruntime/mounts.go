@@ -40,6 +40,7 @@ func (rt *Runtime) changeMounts(id string, mounts []specs.Mount, remove bool) er
 		return err
 	}
 	s.Mounts = mounts
+	s.Linux.IntelRdt = nil // the process that mounts is not the payload's
 	if err := spec.Validate(s); err != nil {
 		return ofMountsFile(err)
 	}

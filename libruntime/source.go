@@ -113,7 +113,7 @@ func checkSource(fd int, a plan.OpenTree) error {
 	if a.Filesystem == "" {
 		return nil
 	}
-	magic, known := filesystemMagic[a.Filesystem]
+	magic, known := plan.FilesystemMagic[a.Filesystem]
 	if !known {
 		return &fault.Error{Err: unix.ENOTSUP, Cause: "bailey does not know the filesystem " + strconv.Quote(a.Filesystem)}
 	}
@@ -121,16 +121,10 @@ func checkSource(fd int, a plan.OpenTree) error {
 	if err := unix.Fstatfs(fd, &fs); err != nil {
 		return &fault.Error{Syscall: "fstatfs", Err: err}
 	}
-	if fs.Type != magic {
+	if uint64(fs.Type) != magic {
 		return &fault.Error{Err: unix.EXDEV, Cause: a.Path + " is not on a filesystem of the kind " + a.Filesystem}
 	}
 	return nil
-}
-
-// filesystemMagic are the kinds that plan.OpenTree.Filesystem may name.
-var filesystemMagic = map[string]int64{
-	"proc": unix.PROC_SUPER_MAGIC, "sysfs": unix.SYSFS_MAGIC, "devpts": unix.DEVPTS_SUPER_MAGIC,
-	"cgroup": unix.CGROUP_SUPER_MAGIC, "cgroup2": unix.CGROUP2_SUPER_MAGIC, "mqueue": 0x19800202,
 }
 
 // deviceOf returns what a file is as a device; Type is 0 for one that is none.

@@ -80,7 +80,7 @@ func (e *encoder) mountAction(a plan.Action) error {
 	case plan.OpenTree:
 		e.code(wire_OP_CLONE_TREE)
 		e.slot(0, a.Slot)
-		magic, ok := filesystemMagic[a.Filesystem]
+		magic, ok := plan.FilesystemMagic[a.Filesystem]
 		if !ok {
 			return unknownFilesystem(a.Filesystem)
 		}
@@ -118,7 +118,7 @@ func (e *encoder) mountAction(a plan.Action) error {
 		e.flag(a.NoFollow, wire_FLAG_NO_FOLLOW)
 		e.text(0, a.Path)
 	case plan.OpenMount:
-		magic, ok := filesystemMagic[a.Type]
+		magic, ok := plan.FilesystemMagic[a.Type]
 		if !ok {
 			return unknownFilesystem(a.Type)
 		}
@@ -294,9 +294,6 @@ func (e *encoder) processAction(a plan.Action) error {
 	}
 	return nil
 }
-
-// filesystemMagic are the numbers of the filesystems that an operation may ask for; 0 is for any.
-var filesystemMagic = map[string]uint64{"": 0, "devpts": unix.DEVPTS_SUPER_MAGIC, "proc": unix.PROC_SUPER_MAGIC}
 
 func unknownFilesystem(kind string) error {
 	return fmt.Errorf("no magic number is known for a filesystem of the kind %q", kind)

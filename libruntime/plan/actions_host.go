@@ -1,5 +1,7 @@
 package plan
 
+import "golang.org/x/sys/unix"
+
 // Actions of bailey itself before the preamble is given the plan.
 
 // OpenNamespace opens the namespace at Path, which must be of the kind Type, into Slot.
@@ -38,6 +40,13 @@ type OpenTree struct {
 	// Inside has the container's init do it, in its copy of the caller's mount namespace: an ordinary user may
 	// clone mounts nowhere else.
 	Inside bool
+}
+
+// FilesystemMagic are the kinds that OpenTree.Filesystem and OpenMount.Type may name, with the kernel's numbers for them
+// (linux/magic.h; the message queues' is in ipc/mqueue.c); 0 is for any.
+var FilesystemMagic = map[string]uint64{
+	"": 0, "proc": unix.PROC_SUPER_MAGIC, "sysfs": unix.SYSFS_MAGIC, "devpts": unix.DEVPTS_SUPER_MAGIC,
+	"cgroup": unix.CGROUP_SUPER_MAGIC, "cgroup2": unix.CGROUP2_SUPER_MAGIC, "mqueue": 0x19800202,
 }
 
 // MakeUserNamespace makes a user namespace for the ID mapping of mounts and opens it into Slot. No process is in it.
