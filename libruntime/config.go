@@ -156,3 +156,13 @@ func (c *container) spec() (*specs.Spec, error) {
 	}
 	return s, nil
 }
+
+// hasNamespace reports whether the container has a namespace of a kind, new or joined.
+func hasNamespace(s *specs.Spec, kind specs.LinuxNamespaceType) bool {
+	for _, ns := range s.Linux.Namespaces {
+		if ns.Type == kind {
+			return true
+		}
+	}
+	return false
+}

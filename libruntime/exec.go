@@ -113,9 +113,7 @@ func (e *execution) prepare(id string) (map[plan.Slot]*os.File, error) {
 	}
 	files := make(map[plan.Slot]*os.File)
 	if err := e.open(s, cg, files); err != nil {
-		for _, f := range files {
-			f.Close()
-		}
+		closeAll(files)
 		return nil, err
 	}
 	return files, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -99,10 +100,8 @@ func (n *notifier) pass() (ready bool, err error) {
 	var out bytes.Buffer
 	for line := range strings.Lines(string(buf[:size])) {
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-		for _, k := range passedOn {
-			if k == key {
-				out.WriteString(key + "=" + value + "\n")
-			}
+		if slices.Contains(passedOn, key) {
+			out.WriteString(key + "=" + value + "\n")
 		}
 		if key == "READY" && value == "1" {
 			ready = true

@@ -1,12 +1,11 @@
 package libruntime
 
 import (
-	"strconv"
-	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bailey-oci/bailey/internal/cpulist"
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime/plan"
 )
@@ -64,24 +63,8 @@ func setAffinity(op plan.Op, pid int, a plan.SetAffinity) error {
 // parseCPUs returns the bit mask of a list such as "0-3,7".
 func parseCPUs(list string) ([]uint64, error) {
 	mask := make([]uint64, maxCPUs/64)
-	for part := range strings.SplitSeq(list, ",") {
-		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
-		a, err := strconv.ParseUint(first, 10, 16)
-		if err != nil {
-			return nil, unix.EINVAL
-		}
-		b := a
-		if isRange {
-			if b, err = strconv.ParseUint(last, 10, 16); err != nil {
-				return nil, unix.EINVAL
-			}
-		}
-		if b < a || b >= maxCPUs {
-			return nil, unix.EINVAL
-		}
-		for ; a <= b; a++ {
-			mask[a/64] |= 1 << (a % 64)
-		}
+	if cpulist.Each(list, maxCPUs, func(n uint64) { mask[n/64] |= 1 << (n % 64) }) != nil {
+		return nil, unix.EINVAL
 	}
 	return mask, nil
 }

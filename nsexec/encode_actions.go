@@ -3,12 +3,12 @@ package nsexec
 import (
 	"encoding/binary"
 	"fmt"
-	"strconv"
-	"strings"
 	"unsafe"
 
-	"github.com/bailey-oci/bailey/libruntime/plan"
 	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/internal/cpulist"
+	"github.com/bailey-oci/bailey/libruntime/plan"
 )
 
 // action encodes what the preamble itself executes. Slots, numbers and strings stand where wire.h says.
@@ -318,25 +318,8 @@ func nodeMask(list string) ([]byte, error) {
 		return nil, nil
 	}
 	mask := make([]byte, maxNodes/8)
-	for part := range strings.SplitSeq(list, ",") {
-		from, to, isRange := strings.Cut(part, "-")
-		if !isRange {
-			to = from
-		}
-		first, err := strconv.ParseUint(from, 10, 16)
-		if err != nil {
-			return nil, fmt.Errorf("memory policy nodes %q: %w", list, err)
-		}
-		last, err := strconv.ParseUint(to, 10, 16)
-		if err != nil {
-			return nil, fmt.Errorf("memory policy nodes %q: %w", list, err)
-		}
-		if last >= maxNodes || last < first {
-			return nil, fmt.Errorf("memory policy nodes %q: want ascending numbers below %d", list, maxNodes)
-		}
-		for n := first; n <= last; n++ {
-			mask[n/8] |= 1 << (n % 8)
-		}
+	if err := cpulist.Each(list, maxNodes, func(n uint64) { mask[n/8] |= 1 << (n % 8) }); err != nil {
+		return nil, fmt.Errorf("memory policy nodes: %w", err)
 	}
 	return mask, nil
 }

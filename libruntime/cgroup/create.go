@@ -5,10 +5,11 @@ import (
 	"path"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"github.com/bailey-oci/bailey/libruntime/systemd"
-	"golang.org/x/sys/unix"
 )
 
 // Create makes the container's cgroups, their missing parents included, and sets every limit of
@@ -33,45 +34,24 @@ func (m *Manager) Create() (err error) {
 
 	var made []string
 	if m.scope != nil {
-		// Beforehand: in the scope there is a process of ours from the beginning.
-		if err := m.CheckUnused(); err != nil {
-			return err
-		}
-		if err := m.scope.start(m.opts.Process); err != nil {
+		if list, err = m.startScope(list); err != nil {
 			m.hs = nil
 			return err
 		}
-		list = m.untilCloned(list)
 	}
 	defer func() {
-		if err != nil && m.scope != nil {
+		if err == nil {
+			return
+		}
+		if m.scope != nil {
 			_ = m.scope.stop() // what has failed is what the caller has to know
 		}
-		if err != nil {
-			for i := len(made) - 1; i >= 0; i-- {
-				// A parent that someone else uses by now is not empty and stays.
-				_ = unix.Rmdir(made[i])
-			}
-			m.hs = nil
+		for i := len(made) - 1; i >= 0; i-- {
+			// A parent that someone else uses by now is not empty and stays.
+			_ = unix.Rmdir(made[i])
 		}
+		m.hs = nil
 	}()
-	if m.scope != nil {
-		all, err := unitProperties(m.res)
-		if err != nil {
-			return err
-		}
-		var now []systemd.Property
-		for _, p := range all {
-			if p.Name == "TasksMax" {
-				m.late.properties = append(m.late.properties, p)
-			} else {
-				now = append(now, p)
-			}
-		}
-		if err := m.scope.set(now); err != nil {
-			return err
-		}
-	}
 	keep := m.hs[:0:0]
 	for i := range m.hs {
 		h := &m.hs[i]
@@ -98,10 +78,30 @@ func (m *Manager) Create() (err error) {
 	return m.delegate()
 }
 
-// untilCloned puts the limit on processes off until the container's init is there: until then the process that the scope
-// was made with counts as well. It returns the other settings.
-func (m *Manager) untilCloned(list []setting) []setting {
-	var now []setting
+// startScope starts the scope with its properties and returns the settings that are left to be made in its cgroups.
+//
+// The limit on processes, in either form, is put off until the container's init is there: until then the process that
+// the scope was made with counts as well.
+func (m *Manager) startScope(list []setting) (now []setting, err error) {
+	all, err := unitProperties(m.res)
+	if err != nil {
+		return nil, err
+	}
+	// Beforehand: in the scope there is a process of ours from the beginning.
+	if err := m.CheckUnused(); err != nil {
+		return nil, err
+	}
+	if err := m.scope.start(m.opts.Process); err != nil {
+		return nil, err
+	}
+	var properties []systemd.Property
+	for _, p := range all {
+		if p.Name == "TasksMax" {
+			m.late.properties = append(m.late.properties, p)
+		} else {
+			properties = append(properties, p)
+		}
+	}
 	for _, s := range list {
 		if s.controller == "pids" {
 			m.late.settings = append(m.late.settings, s)
@@ -109,7 +109,11 @@ func (m *Manager) untilCloned(list []setting) []setting {
 			now = append(now, s)
 		}
 	}
-	return now
+	if err := m.scope.set(properties); err != nil {
+		_ = m.scope.stop() // what has failed is what the caller has to know
+		return nil, err
+	}
+	return now, nil
 }
 
 // Cloned sets what had to wait for the container's first process.

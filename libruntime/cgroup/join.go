@@ -7,8 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bailey-oci/bailey/internal/fault"
 	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/internal/fault"
 )
 
 // JoinFiles returns what a process needs to enter the container's cgroups by itself: the v2 directory
@@ -50,15 +51,14 @@ func (m *Manager) ProcsFiles(sub []string) ([]*os.File, error) {
 	}
 	var files []*os.File
 	for _, p := range paths {
-		p += "/cgroup.procs"
-		fd, err := openOn(p, unix.O_WRONLY)
+		f, err := openToJoin(p+"/cgroup.procs", unix.O_WRONLY)
 		if err != nil {
 			for _, f := range files {
 				f.Close()
 			}
-			return nil, &fault.Error{Step: "open the container's cgroup", Object: p, Syscall: "openat2", Err: err}
+			return nil, err
 		}
-		files = append(files, os.NewFile(uintptr(fd), p))
+		files = append(files, f)
 	}
 	return files, nil
 }
@@ -74,7 +74,7 @@ func (m *Manager) joinFiles(paths []string) (v2dir *os.File, v1tasks []*os.File,
 		if !h.v2() {
 			p, flags = p+"/tasks", unix.O_WRONLY
 		}
-		fd, err := openOn(p, flags)
+		f, err := openToJoin(p, flags)
 		switch {
 		case err != nil:
 			if v2dir != nil {
@@ -83,14 +83,22 @@ func (m *Manager) joinFiles(paths []string) (v2dir *os.File, v1tasks []*os.File,
 			for _, f := range v1tasks {
 				f.Close()
 			}
-			return nil, nil, &fault.Error{Step: "open the container's cgroup", Object: p, Syscall: "openat2", Err: err}
+			return nil, nil, err
 		case h.v2():
-			v2dir = os.NewFile(uintptr(fd), p)
+			v2dir = f
 		default:
-			v1tasks = append(v1tasks, os.NewFile(uintptr(fd), p))
+			v1tasks = append(v1tasks, f)
 		}
 	}
 	return v2dir, v1tasks, nil
+}
+
+func openToJoin(p string, flags int) (*os.File, error) {
+	fd, err := openOn(p, flags)
+	if err != nil {
+		return nil, &fault.Error{Step: "open the container's cgroup", Object: p, Syscall: "openat2", Err: err}
+	}
+	return os.NewFile(uintptr(fd), p), nil
 }
 
 // SubPaths returns, for every hierarchy of the manager, the absolute path of the sub-cgroups that an

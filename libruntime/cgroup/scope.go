@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"fmt"
 	"maps"
 	"math"
 	"path"
@@ -9,10 +8,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/bailey-oci/bailey/internal/cpulist"
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"github.com/bailey-oci/bailey/libruntime/systemd"
-	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // propertyPrefix begins the annotations that set a property of the scope.
@@ -328,26 +329,14 @@ func cpuPerSecond(quota int64, period *uint64) uint64 {
 
 // bitMask turns a list such as "0-2,7" into bytes of eight numbers each.
 func bitMask(list string) ([]byte, error) {
-	const most = 8192
 	var mask []byte
-	for part := range strings.SplitSeq(list, ",") {
-		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
-		if !isRange {
-			to = from
-		}
-		first, err1 := strconv.ParseUint(from, 10, 16)
-		last, err2 := strconv.ParseUint(to, 10, 16)
-		if err1 != nil || err2 != nil || first > last || last >= most {
-			return nil, fmt.Errorf("%q is not a list of numbers below %d", list, most)
-		}
-		if need := int(last/8) + 1; need > len(mask) {
+	err := cpulist.Each(list, 8192, func(n uint64) {
+		if need := int(n/8) + 1; need > len(mask) {
 			mask = append(mask, make([]byte, need-len(mask))...)
 		}
-		for n := first; n <= last; n++ {
-			mask[n/8] |= 1 << (n % 8)
-		}
-	}
-	return mask, nil
+		mask[n/8] |= 1 << (n % 8)
+	})
+	return mask, err
 }
 
 // scopeOf returns the unit of a container that was made before; unit is on record.

@@ -1,6 +1,11 @@
 package plan
 
-import "golang.org/x/sys/unix"
+import (
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
 
 // Actions of bailey itself before the preamble is given the plan.
 
@@ -108,6 +113,12 @@ type JoinResctrl struct {
 	Schemata []string
 	Monitor  bool
 	Existing bool
+}
+
+// Schemata returns the lines that linux.intelRdt sets, in the order in which the specification has them written.
+func Schemata(r *specs.LinuxIntelRdt) []string {
+	lines := append([]string{r.L3CacheSchema, r.MemBwSchema}, r.Schemata...)
+	return slices.DeleteFunc(lines, func(line string) bool { return line == "" })
 }
 
 // SetOOMScore sets oom_score_adj of the container's init: -1000 (never) to 1000 (first).

@@ -163,12 +163,7 @@ func (c *compiler) assemble(joiner []Op) *Plan {
 	}
 	ops = append(ops, score...)
 	if r := c.spec.Linux.IntelRdt; r != nil {
-		join := JoinResctrl{Class: r.ClosID, Monitor: r.EnableMonitoring, Existing: c.origin != "/process"}
-		for _, line := range append([]string{r.L3CacheSchema, r.MemBwSchema}, r.Schemata...) {
-			if line != "" {
-				join.Schemata = append(join.Schemata, line)
-			}
-		}
+		join := JoinResctrl{Class: r.ClosID, Schemata: Schemata(r), Monitor: r.EnableMonitoring, Existing: c.origin != "/process"}
 		ops = append(ops, Op{join, "/linux/intelRdt"})
 	}
 	sent := make([]Slot, 0, len(c.sent)+c.o.CgroupTasks)

@@ -22,9 +22,7 @@ func CompileExec(p *specs.Process, s *specs.Spec, o ExecOptions) (*Plan, error) 
 		PreserveFDs: o.PreserveFDs, Attached: true, CgroupTasks: o.CgroupTasks, CgroupDirectory: o.CgroupDirectory,
 		SeccompProgram: o.SeccompProgram, SeccompFlags: o.SeccompFlags, LastCap: o.LastCap, Held: o.Held,
 		SetgroupsDenied: o.SetgroupsDenied}}
-	existing := namespacesOf(s)
-	existing.joined, existing.made = existing.joined|existing.made, 0
-	c.ns = existing
+	c.ns = namespacesOf(s).existing()
 	if err := c.credentials(); err != nil {
 		return nil, err
 	}

@@ -10,9 +10,7 @@ import (
 // or with remove, of unmounting them. The process that does it ends with the plan; it is never started.
 func CompileMounts(s *specs.Spec, remove bool, o ExecOptions, links map[int]string) (*Plan, error) {
 	c := &compiler{spec: s, process: &specs.Process{}, o: &Options{ID: o.ID, Bundle: o.Bundle, SourceLinks: links, NoMountLabel: o.NoMountLabel}}
-	existing := namespacesOf(s)
-	existing.joined, existing.made = existing.joined|existing.made, 0
-	c.ns = existing
+	c.ns = namespacesOf(s).existing()
 	c.given = append(c.given, SlotContainer)
 	c.add(OpenMount{Slot: SlotRoot, Path: "/"}, "")
 	for i := range s.Mounts {

@@ -56,6 +56,12 @@ func namespacesOf(s *specs.Spec) namespaceSet {
 	return set
 }
 
+// existing returns the set as it is once the container runs: what was made for it is there to be joined.
+func (n namespaceSet) existing() namespaceSet {
+	n.joined, n.made = n.joined|n.made, 0
+	return n
+}
+
 // has reports whether the container has a namespace of this kind, made or joined.
 func (n namespaceSet) has(kind Namespace) bool { return (n.made|n.joined)&kind != 0 }
 

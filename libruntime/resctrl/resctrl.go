@@ -14,6 +14,7 @@ import (
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/faultpoint"
+	"github.com/bailey-oci/bailey/libruntime/plan"
 )
 
 const origin = "/linux/intelRdt"
@@ -22,10 +23,10 @@ const origin = "/linux/intelRdt"
 type Group struct {
 	// Control is the directory of the class of service, Monitor that of the monitoring group, "" without one.
 	Control, Monitor string
-	// own: the class is the container's own, to be removed with it.
-	own bool
-	// given: closID names the class.
-	given bool
+	// root is where the filesystem is mounted.
+	root string
+	// own: the class is the container's own, to be removed with it; no closID names it.
+	own   bool
 	lines []string
 }
 
@@ -54,7 +55,7 @@ func New(id string, r *specs.LinuxIntelRdt) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{given: r.ClosID != "", own: r.ClosID == ""}
+	g := &Group{root: root, own: r.ClosID == "", lines: plan.Schemata(r)}
 	switch r.ClosID {
 	case "":
 		g.Control = root + "/" + id
@@ -65,11 +66,6 @@ func New(id string, r *specs.LinuxIntelRdt) (*Group, error) {
 	}
 	if r.EnableMonitoring {
 		g.Monitor = g.Control + "/mon_groups/" + id
-	}
-	for _, line := range append([]string{r.L3CacheSchema, r.MemBwSchema}, r.Schemata...) {
-		if line != "" {
-			g.lines = append(g.lines, line)
-		}
 	}
 	return g, nil
 }
@@ -90,30 +86,7 @@ func (g *Group) Removable() []string {
 // Create makes what is missing of the group. A class that exists and is named by the configuration must have the
 // schemata that the configuration has; one that has none must exist.
 func (g *Group) Create() error {
-	if g.given && len(g.lines) == 0 {
-		if err := unix.Access(g.Control, unix.F_OK); err != nil {
-			return failed("use the class", g.Control, "access", err, "a closID without schemata names a class that must exist")
-		}
-		return g.afterwards(nil)
-	}
-	faultpoint.Here()
-	err := unix.Mkdir(g.Control, 0o755)
-	if err == unix.EEXIST && g.given {
-		return g.afterwards(g.compare())
-	}
-	if err != nil {
-		return failed("make the class", g.Control, "mkdir", err, explain(err))
-	}
-	if err := g.Write(g.lines); err != nil {
-		_ = unix.Rmdir(g.Control)
-		return err
-	}
-	return g.afterwards(nil)
-}
-
-// afterwards makes the monitoring group.
-func (g *Group) afterwards(err error) error {
-	if err != nil || g.Monitor == "" {
+	if err := g.createClass(); err != nil || g.Monitor == "" {
 		return err
 	}
 	faultpoint.Here()
@@ -122,6 +95,28 @@ func (g *Group) afterwards(err error) error {
 			_ = unix.Rmdir(g.Control)
 		}
 		return failed("make the monitoring group", g.Monitor, "mkdir", err, explain(err))
+	}
+	return nil
+}
+
+func (g *Group) createClass() error {
+	if !g.own && len(g.lines) == 0 {
+		if err := unix.Access(g.Control, unix.F_OK); err != nil {
+			return failed("use the class", g.Control, "access", err, "a closID without schemata names a class that must exist")
+		}
+		return nil
+	}
+	faultpoint.Here()
+	err := unix.Mkdir(g.Control, 0o755)
+	if err == unix.EEXIST && !g.own {
+		return g.compare()
+	}
+	if err != nil {
+		return failed("make the class", g.Control, "mkdir", err, explain(err))
+	}
+	if err := g.Write(g.lines); err != nil {
+		_ = unix.Rmdir(g.Control)
+		return err
 	}
 	return nil
 }
@@ -142,15 +137,13 @@ func (g *Group) Write(lines []string) error {
 	faultpoint.Here()
 	if err := write(file, strings.Join(lines, "\n")+"\n"); err != nil {
 		cause := ""
-		if why, readErr := os.ReadFile(strings.TrimSuffix(g.Control, "/"+base(g.Control)) + "/info/last_cmd_status"); readErr == nil {
+		if why, readErr := os.ReadFile(g.root + "/info/last_cmd_status"); readErr == nil {
 			cause = strings.TrimSpace(string(why))
 		}
 		return failed("set the schemata "+strings.Join(lines, ", "), file, "write", err, cause)
 	}
 	return nil
 }
-
-func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // compare fails unless the class has the schemata that are asked for.
 func (g *Group) compare() error {

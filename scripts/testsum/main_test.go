@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,5 +39,21 @@ func TestCount(t *testing.T) {
 		if s.passed != tc.passed || s.failed != tc.failed || s.skipped != tc.skipped || out.String() != tc.print {
 			t.Errorf("%s: %d %d %d %q", name, s.passed, s.failed, s.skipped, &out)
 		}
+	}
+}
+
+// A test that was skipped is named as such, whatever the feature is called; one that neither passed nor was skipped fails.
+func TestCompare(t *testing.T) {
+	table := filepath.Join(t.TempDir(), "rows")
+	if err := os.WriteFile(table, []byte("= s\nmounts: one | x.TestA x.TestB\nmounts: two | x.TestC\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	s := newSum(&out)
+	s.names["m/x.TestA"], s.skips["m/x.TestB"] = true, true
+	s.compare(table, false)
+	want := "not shown here, because it was skipped: mounts: one: x.TestB\n" + table + ": no passing test: mounts: two: x.TestC\n"
+	if s.failed != 1 || out.String() != want {
+		t.Errorf("%d failed, %q", s.failed, out.String())
 	}
 }

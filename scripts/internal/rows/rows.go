@@ -80,26 +80,32 @@ func Markdown(all []Row) string {
 	return b.String()
 }
 
-// Unproven returns, as "FEATURE: TEST", the rows' tests that are not among those that have passed: names of packages and
-// tests, "github.com/…/tests/lifecycle.TestMatrix".
-func Unproven(all []Row, vm bool, passed map[string]bool) []string {
-	has := func(name string) bool {
-		for p := range passed {
-			if p == name || strings.HasSuffix(p, "/"+name) {
-				return true
-			}
+// Claim is one test that a row names.
+type Claim struct{ Feature, Test string }
+
+func (c Claim) String() string { return c.Feature + ": " + c.Test }
+
+// In reports whether the test is among names of packages and tests, "github.com/…/tests/lifecycle.TestMatrix".
+func (c Claim) In(names map[string]bool) bool {
+	for name := range names {
+		if name == c.Test || strings.HasSuffix(name, "/"+c.Test) {
+			return true
 		}
-		return false
 	}
-	var missing []string
+	return false
+}
+
+// Unproven returns the rows' claims that are not among the tests that have passed.
+func Unproven(all []Row, vm bool, passed map[string]bool) []Claim {
+	var missing []Claim
 	for _, r := range all {
 		tests := r.Tests
 		if vm {
 			tests = r.VM
 		}
 		for _, t := range tests {
-			if !has(t) {
-				missing = append(missing, r.Feature+": "+t)
+			if c := (Claim{r.Feature, t}); !c.In(passed) {
+				missing = append(missing, c)
 			}
 		}
 	}

@@ -92,10 +92,10 @@ func TestUnproven(t *testing.T) {
 	if got := Unproven(all, false, map[string]bool{"m/tests/x.TestA": true}); len(got) != 0 {
 		t.Error(got)
 	}
-	if got := Unproven(all, false, map[string]bool{"m/tests/xx.TestA": true}); len(got) != 1 || got[0] != "a: x.TestA" {
+	if got := Unproven(all, false, map[string]bool{"m/tests/xx.TestA": true}); len(got) != 1 || got[0].String() != "a: x.TestA" {
 		t.Error(got)
 	}
-	if got := Unproven(all, true, nil); len(got) != 1 || got[0] != "a: x.TestB" {
+	if got := Unproven(all, true, nil); len(got) != 1 || got[0].String() != "a: x.TestB" {
 		t.Error(got)
 	}
 	for _, bad := range []string{"a | x.T", "= s\na", "= s\na | "} {
