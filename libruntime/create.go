@@ -61,7 +61,7 @@ func (rt *Runtime) Create(opts *CreateOptions) error {
 	}
 	if err != nil {
 		init.Release()
-		c.undo(init)
+		c.undo(init.PID)
 		return err
 	}
 	faultpoint.Here()
@@ -120,7 +120,7 @@ func (c *creation) make() (init *nsexec.Init, err error) {
 	if err != nil {
 		preamble.Discard()
 		c.early.close()
-		c.undo(nil)
+		c.undo(0)
 		return nil, err
 	}
 	faultpoint.Here()
@@ -129,7 +129,7 @@ func (c *creation) make() (init *nsexec.Init, err error) {
 	})
 	c.early.close()
 	if err != nil {
-		c.undo(nil)
+		c.undo(0)
 		return nil, err
 	}
 	return init, nil
@@ -241,13 +241,13 @@ func (c *creation) announce(pid int) error {
 	return writePIDFile(c.opts.PIDFile, pid)
 }
 
-// undo removes everything that was made. init may be nil.
-func (c *creation) undo(init *nsexec.Init) {
+// undo removes everything that was made. init is the container's init, a child, or 0.
+func (c *creation) undo(init int) {
 	if c.console != nil {
 		c.console.Close()
 	}
-	if init != nil {
-		endChild(init.PID)
+	if init != 0 {
+		endChild(init)
 	}
 	var poststop []specs.Hook
 	if c.hooked && c.spec.Hooks != nil {

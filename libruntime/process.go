@@ -141,6 +141,20 @@ func parseStat(b []byte) (start uint64, state byte, err error) {
 	return 0, 0, fmt.Errorf("/proc/PID/stat is not understood: %q", b)
 }
 
+// parentOf takes the parent's process ID from the content of /proc/PID/stat, of which it is the second field after the name; 0
+// if there is none.
+func parentOf(stat []byte) int {
+	f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(f) < 2 {
+		return 0
+	}
+	pid, err := strconv.ParseUint(string(f[1]), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return int(pid)
+}
+
 // rootPath returns a path to the root directory of the process. It is only good for opening with O_PATH,
 // and not to be walked through: what lies below is the container's.
 func (p process) rootPath() string { return "/proc/" + strconv.Itoa(p.pid) + "/root" }

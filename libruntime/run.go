@@ -31,10 +31,8 @@ type RunOptions struct {
 func (rt *Runtime) Run(opts *RunOptions) (status int, err error) {
 	c := &creation{rt: rt, opts: &opts.CreateOptions, attached: true, detach: opts.Detach}
 	c.relay.caught = opts.Signals
-	if !opts.NoSubreaper && !opts.Detach {
-		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-			return 0, &fault.Error{Step: "become the subreaper of the container", Syscall: "prctl", Err: err}
-		}
+	if err := opts.adopt(); err != nil {
+		return 0, err
 	}
 	init, err := c.make()
 	if err != nil {
@@ -42,9 +40,26 @@ func (rt *Runtime) Run(opts *RunOptions) (status int, err error) {
 	}
 	c.hooked = true
 	term, err := c.start(init)
+	return rt.follow(c, opts, init.PID, term, err)
+}
+
+// adopt makes bailey the parent of the container's orphans, if it stays and nothing else is asked for.
+func (opts *RunOptions) adopt() error {
+	if opts.NoSubreaper || opts.Detach {
+		return nil
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return &fault.Error{Step: "become the subreaper of the container", Syscall: "prctl", Err: err}
+	}
+	return nil
+}
+
+// follow does what remains once the container, whose init is the child pid, runs; or undoes it all where that has
+// failed, with err. term, which may be nil, is its terminal.
+func (rt *Runtime) follow(c *creation, opts *RunOptions, pid int, term *terminal, err error) (int, error) {
 	if err != nil {
 		term.close()
-		c.undo(init)
+		c.undo(pid)
 		return 0, err
 	}
 	defer c.dir.Close()
@@ -53,7 +68,7 @@ func (rt *Runtime) Run(opts *RunOptions) (status int, err error) {
 	}
 	// Others may work on the container while it runs.
 	c.dir.Unlock()
-	status, err = c.relay.wait(init.PID, term)
+	status, err := c.relay.wait(pid, term)
 	term.close()
 	if opts.Keep {
 		return status, err

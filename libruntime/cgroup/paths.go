@@ -164,6 +164,34 @@ func Own() map[string]string {
 	return paths
 }
 
+// Inside returns, for every controller that the machine has and "" for the unified hierarchy, the path inside the hierarchy of the
+// container's cgroup, or of the caller's own where the container has none of its own.
+func (m *Manager) Inside() (map[string]string, error) {
+	own, err := ownCgroups()
+	if err != nil {
+		return nil, err
+	}
+	paths := make(map[string]string)
+	for _, o := range own {
+		if len(o.controllers) == 0 {
+			paths[""] = o.path
+		}
+		for _, c := range o.controllers {
+			paths[c] = o.path
+		}
+	}
+	for _, h := range m.hs {
+		inside := strings.TrimPrefix(h.path, h.mount)
+		if h.v2() {
+			paths[""] = inside
+		}
+		for _, c := range h.controllers {
+			paths[c] = inside
+		}
+	}
+	return paths, nil
+}
+
 // wanted reports whether a v1 hierarchy is joined: all controllers, and of the named ones only
 // systemd's. Others (elogind, openrc) belong to a session manager that containers do not concern.
 func wanted(controller string) bool {
