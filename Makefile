@@ -32,6 +32,7 @@ help: ## this list
 
 deps: ## install missing Debian packages (root)
 	@scripts/install-deps build test
+	@scripts/criu build/criu
 
 # What the binary embeds: the preamble, and the program with libseccomp with its version and checksum.
 # $(1): GOARCH; $(2): the environment of the second; $(3): the compiler of the first, where it is another one.
@@ -73,6 +74,7 @@ VM       := build/vm
 VM_TESTS := lifecycle security systemd
 test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual machines (root); VM_RUN=PATTERN for some
 	@scripts/install-deps build test vm
+	@scripts/criu build/criu
 	scripts/vm build $(VM)
 	scripts/test-vm $(VM) $(VM_TESTS)
 
