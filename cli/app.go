@@ -29,6 +29,7 @@ var commands = map[string]func(*reporter) *cli.Command{
 	"mounts":   mountsCommand,
 	"pause":    pauseCommand,
 	"plan":     planCommand,
+	"policy":   policyCommand,
 	"ps":       psCommand,
 	"resume":   resumeCommand,
 	"run":      runCommand,

@@ -22,7 +22,7 @@ func (o Origin) String() string {
 	if o.File == "" {
 		return o.What
 	}
-	return o.What + " (" + o.File + ":" + strconv.Itoa(o.Line) + ")"
+	return o.What + " (" + printable(o.File) + ":" + strconv.Itoa(o.Line) + ")"
 }
 
 // Setting is a value and what has decided it.
