@@ -8,11 +8,10 @@ import (
 	"github.com/bailey-oci/bailey/internal/fault"
 )
 
-// Apply makes s, the configuration of a container that is to be made, what the decision wants it to be, as far as that is a
-// matter of config.json alone: the ceiling of capabilities, no_new_privileges, and the refusals of "require". The rest
-// is left to whoever makes the container: a user namespace of UsernsAuto, which has to be in s already where it satisfies
-// UsernsRequire no less; UsernsSize, Namespaces, Securebits, Seal, Overlap. An error is a *fault.Error whose Origin is
-// the field of config.json.
+// Apply makes s, the configuration of a container that is to be made, what the decision wants it to be, as far as that
+// is a matter of config.json alone: the ceiling of capabilities, no_new_privileges, and the refusals of "require". The
+// rest is left to whoever makes the container: the user namespace of UsernsAuto (it need not be in s yet), UsernsSize,
+// Namespaces, Securebits, Seal, Overlap. An error is a *fault.Error whose Origin is the field of config.json.
 //
 // With the zero Decision nothing is looked at and nothing changed.
 func Apply(s *specs.Spec, d *Decision) error {
