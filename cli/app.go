@@ -30,6 +30,7 @@ var commands = map[string]func(*reporter) *cli.Command{
 	"mounts":     mountsCommand,
 	"pause":      pauseCommand,
 	"plan":       planCommand,
+	"policy":     policyCommand,
 	"ps":         psCommand,
 	"restore":    restoreCommand,
 	"resume":     resumeCommand,

@@ -159,7 +159,7 @@ _bailey() {
 	for _, c := range all[1:] {
 		fmt.Fprintf(&b, "\t\t%s) command=%s flags=%q valued=\" %s \"", c.Name, c.Name, words(c.Flags, false), words(c.Flags, true))
 		switch c.Name {
-		case "create", "run", "plan", "list", "features", "spec", "help":
+		case "create", "run", "plan", "list", "features", "spec", "policy", "help":
 		default:
 			b.WriteString(" ids=1")
 		}
