@@ -28,7 +28,6 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		"unknown command":      {[]string{"frobnicate"}, "unknown command \"frobnicate\""},
-		"stub of another":      {[]string{"checkpoint", "--help"}, "unknown command \"checkpoint\""},
 		"unknown global flag":  {[]string{"--nope", "list"}, "-nope"},
 		"unknown flag":         {[]string{"list", "--nope"}, "list: "},
 		"no ID":                {[]string{"state"}, "0 arguments"},
