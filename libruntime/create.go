@@ -37,6 +37,8 @@ type CreateOptions struct {
 	// PreserveFDs is how many descriptors above the standard streams and the ListenFDs the payload
 	// inherits.
 	PreserveFDs uint32
+	// Securebits are set for the payload and for every process executed in the container.
+	Securebits plan.Securebits
 	// ListenFDs is the number of sockets, from descriptor 3 on, that a service manager has given to
 	// bailey for the payload (sd_listen_fds(3)).
 	ListenFDs uint32
@@ -167,7 +169,8 @@ func (c *creation) record() error {
 		Bundle: c.path, Rootfs: c.rootfs(), Created: time.Now(), UID: os.Geteuid(),
 		Annotations: c.spec.Annotations, CgroupPaths: c.cgroup.Paths(), Unit: c.cgroup.Unit(),
 		CgroupsDisabled: c.rt.CgroupsDisabled, Rootless: rootless,
-		OwnIDs: c.ownIDs, SharedPIDs: sharesPIDs(c.spec), Hooks: laterHooks(c.spec.Hooks),
+		Securebits: uint8(c.opts.Securebits),
+		OwnIDs:     c.ownIDs, SharedPIDs: sharesPIDs(c.spec), Hooks: laterHooks(c.spec.Hooks),
 	}
 	if c.resctrl != nil {
 		c.rec.Resctrl = c.resctrl.Removable()

@@ -191,6 +191,7 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 	o := plan.ExecOptions{
 		ID: e.container.ID, PreserveFDs: e.opts.PreserveFDs,
 		SetgroupsDenied: idmap.DeniesSetgroups(s.Linux.GIDMappings),
+		Securebits:      plan.Securebits(e.container.rec.Securebits),
 	}
 	o.LastCap, o.Held = capabilities()
 	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)

@@ -252,6 +252,7 @@ func (e *encoder) processAction(a plan.Action) error {
 	case plan.SetCapabilities:
 		e.code(wire_OP_SET_CAPABILITIES)
 		e.num(a.Effective, a.Permitted, a.Inheritable, a.Ambient)
+		e.op().flags = uint16(a.Securebits)
 	case plan.SetNoNewPrivileges:
 		e.code(wire_OP_SET_NO_NEW_PRIVS)
 	case plan.ChangeDirectory:
@@ -266,7 +267,7 @@ func (e *encoder) processAction(a plan.Action) error {
 			uid: a.UID, gid: a.GID,
 			bounding: a.Bounding, effective: a.Effective,
 			permitted: a.Permitted, inheritable: a.Inheritable,
-			ambient: a.Ambient,
+			ambient: a.Ambient, securebits: uint32(a.Securebits),
 		}
 		if a.NoNewPrivileges {
 			v.no_new_privs = 1

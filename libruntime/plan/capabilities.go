@@ -120,8 +120,9 @@ func (c *compiler) keepsSysAdmin() bool {
 	return len(c.o.SeccompProgram) > 0 && !c.process.NoNewPrivileges
 }
 
-func (s capabilitySets) action() SetCapabilities {
-	return SetCapabilities{Effective: s.effective, Permitted: s.permitted, Inheritable: s.inheritable, Ambient: s.ambient}
+func (s capabilitySets) action(bits Securebits) SetCapabilities {
+	return SetCapabilities{Effective: s.effective, Permitted: s.permitted, Inheritable: s.inheritable, Ambient: s.ambient,
+		Securebits: bits}
 }
 
 // withSysAdmin returns the sets with CAP_SYS_ADMIN in force. As it is added to neither the bounding nor the

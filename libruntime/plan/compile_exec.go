@@ -21,7 +21,7 @@ func CompileExec(p *specs.Process, s *specs.Spec, o ExecOptions) (*Plan, error) 
 	c := &compiler{spec: s, process: p, origin: "process ", o: &Options{ID: o.ID, NoNewKeyring: o.NoNewKeyring,
 		PreserveFDs: o.PreserveFDs, Attached: true, CgroupTasks: o.CgroupTasks, CgroupDirectory: o.CgroupDirectory,
 		SeccompProgram: o.SeccompProgram, SeccompFlags: o.SeccompFlags, LastCap: o.LastCap, Held: o.Held,
-		SetgroupsDenied: o.SetgroupsDenied}}
+		SetgroupsDenied: o.SetgroupsDenied, Securebits: o.Securebits}}
 	c.ns = namespacesOf(s).existing()
 	if err := c.credentials(); err != nil {
 		return nil, err

@@ -447,6 +447,7 @@ func (c *checker) verified() {
 		case SetCapabilities:
 			caps++
 			is.Effective, is.Permitted, is.Inheritable, is.Ambient = a.Effective, a.Permitted, a.Inheritable, a.Ambient
+			is.Securebits = a.Securebits
 		case SetNoNewPrivileges:
 			is.NoNewPrivileges = true
 		}

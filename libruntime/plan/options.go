@@ -26,6 +26,8 @@ type Options struct {
 	// SeccompProgram and SeccompFlags are linux.seccomp, compiled.
 	SeccompProgram []byte
 	SeccompFlags   uint64
+	// Securebits are set for the payload (capabilities(7)).
+	Securebits Securebits
 	// LastCap is the number of the last capability the kernel knows (/proc/sys/kernel/cap_last_cap).
 	LastCap int
 	// Held are the capabilities that bailey itself may hand on (its bounding set).
@@ -64,6 +66,7 @@ type ExecOptions struct {
 	LastCap         int
 	Held            uint64
 	SetgroupsDenied bool
+	Securebits      Securebits
 }
 
 // CgroupMount is one cgroup hierarchy as a container sees it.

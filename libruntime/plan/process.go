@@ -72,14 +72,15 @@ func (c *compiler) beforeStart() error {
 	if c.keepsSysAdmin() {
 		caps = caps.withSysAdmin()
 	}
-	c.add(caps.action(), c.field("/capabilities"))
+	c.warnSecurebits()
+	c.add(caps.action(c.o.Securebits), c.field("/capabilities"))
 	if p.NoNewPrivileges {
 		c.add(SetNoNewPrivileges{}, c.field("/noNewPrivileges"))
 	}
 	c.add(ResolveExecutable{Name: p.Args[0], Candidates: candidates}, c.field("/args/0"))
 	c.add(Verify{UID: p.User.UID, GID: p.User.GID, Bounding: caps.bounding, Effective: caps.effective,
 		Permitted: caps.permitted, Inheritable: caps.inheritable, Ambient: caps.ambient,
-		NoNewPrivileges: p.NoNewPrivileges}, "")
+		NoNewPrivileges: p.NoNewPrivileges, Securebits: c.o.Securebits}, "")
 	return nil
 }
 

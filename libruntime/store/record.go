@@ -59,6 +59,8 @@ type Record struct {
 	Hooks []string
 	// OwnIDs says that the container got a user namespace, with its maker's own IDs, that its configuration has not.
 	OwnIDs bool
+	// Securebits (SECBIT_* flags) are those of every process that bailey executes in the container.
+	Securebits uint8
 	// CgroupsDisabled and Rootless are choices of create that later commands must make again.
 	CgroupsDisabled, Rootless bool
 }
@@ -97,6 +99,10 @@ func (r *Record) encode() ([]byte, error) {
 	b = strconv.AppendBool(b, r.CgroupsDisabled)
 	b = append(b, `,"rootless":`...)
 	b = strconv.AppendBool(b, r.Rootless)
+	if r.Securebits != 0 {
+		b = append(b, `,"securebits":`...)
+		b = strconv.AppendUint(b, uint64(r.Securebits), 10)
+	}
 	if r.OwnIDs {
 		b = append(b, `,"ownIDs":true`...)
 	}

@@ -58,7 +58,7 @@ struct wire_header {
 struct wire_verify {
 	uint32_t uid, gid;
 	uint64_t bounding, effective, permitted, inheritable, ambient;
-	uint32_t no_new_privs, reserved;
+	uint32_t no_new_privs, securebits;
 };
 
 #define WIRE_FLAG_RECURSIVE   1u /* SET_MOUNT_ATTRIBUTES, REMOUNT */
@@ -69,6 +69,7 @@ struct wire_verify {
 #define WIRE_FLAG_EXACT	      1u /* MAKE_SYMLINK */
 #define WIRE_FLAG_TAKE_LINK   2u /* CLONE_TREE */
 #define WIRE_FLAG_KEEP_GROUPS 1u /* SET_IDS */
+#define WIRE_SECUREBITS	      0xefu /* SET_CAPABILITIES: SECBIT_* themselves */
 
 /* What ATTACH makes where its target does not exist (num[0]). */
 enum wire_create { WIRE_CREATE_NOTHING, WIRE_CREATE_DIRECTORY, WIRE_CREATE_FILE, WIRE_CREATE_LIKE_SOURCE };
@@ -131,7 +132,8 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(SET_PERSONALITY, set_personality, "----", "---", 0)                                                          \
 	X(SET_UMASK, set_umask, "----", "---", 0)                                                                      \
 	X(SET_IDS, set_ids, "----", "B--", WIRE_FLAG_KEEP_GROUPS) /* num: uid, gid; ref: uint32_t groups */            \
-	X(SET_CAPABILITIES, set_capabilities, "----", "---", 0) /* num: effective, permitted, inheritable, ambient */  \
+	X(SET_CAPABILITIES, set_capabilities, "----", "---",                                                           \
+	  WIRE_SECUREBITS) /* num: effective, permitted, inheritable, ambient */                                       \
 	X(SET_NO_NEW_PRIVS, set_no_new_privs, "----", "---", 0)                                                        \
 	X(CHANGE_DIRECTORY, change_directory, "----", "s--", 0)                                                        \
 	X(RESOLVE_EXECUTABLE, resolve_executable, "----", "sl-", 0)                                                    \
