@@ -37,6 +37,11 @@ type CreateOptions struct {
 	// PreserveFDs is how many descriptors above the standard streams and the ListenFDs the payload
 	// inherits.
 	PreserveFDs uint32
+	// Seal says whether the payload is sealed.
+	Seal Seal
+	// NamespaceLimits are how many namespaces of a kind each user of the container may make; kinds that are not in it
+	// are not limited.
+	NamespaceLimits map[plan.Namespace]uint32
 	// Securebits are set for the payload and for every process executed in the container.
 	Securebits plan.Securebits
 	// ListenFDs is the number of sockets, from descriptor 3 on, that a service manager has given to
@@ -206,7 +211,11 @@ func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
 	}
 	o := c.rt.facts(c.bundle, c.opts, c.cgroup)
 	o.Attached = c.attached
+	c.rec.Sealed, c.rec.DeniedNamespaces = o.Seal, uint64(o.SeccompDenies)
 	program, err := c.rt.seccompProgram(c.spec)
+	if err == nil {
+		program, err = deny(program, o.SeccompDenies)
+	}
 	if err == nil {
 		if program != nil {
 			o.SeccompProgram, o.SeccompFlags = program.Filter, uint64(program.Flags)

@@ -39,8 +39,8 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 		InUserNamespace: os.Geteuid() != 0 || userns.Other(),
 		Unprivileged:    os.Geteuid() != 0,
 		SetgroupsDenied: idmap.DeniesSetgroups(b.spec.Linux.GIDMappings),
-		Securebits:      opts.Securebits,
 	}
+	confine(&o, b.spec, opts)
 	o.LastCap, o.Held = capabilities()
 	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)
 	o.CgroupUnit = cg.Unit()

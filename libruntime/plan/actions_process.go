@@ -122,6 +122,8 @@ type LoadSeccomp struct {
 	Program []byte
 	// Flags are SECCOMP_FILTER_FLAG_*.
 	Flags uint64
+	// Denies are the kinds of namespaces that the program denies besides what config.json says.
+	Denies []string
 }
 
 // Exec executes the payload: the first of Candidates that exists.

@@ -122,7 +122,11 @@ func (a CloseDescriptors) String() string {
 }
 
 func (a LoadSeccomp) String() string {
-	return "load the system-call filter of " + plural(len(a.Program)/8, "instruction")
+	s := "load the system-call filter of " + plural(len(a.Program)/8, "instruction")
+	if len(a.Denies) > 0 {
+		s += ", which denies " + enumerate(a.Denies) + " namespaces"
+	}
+	return s
 }
 
 func (a Exec) String() string {

@@ -91,7 +91,11 @@ func (c *compiler) beforeStart() error {
 func (c *compiler) payload() {
 	c.add(CloseDescriptors{c.o.PreserveFDs}, "")
 	if len(c.o.SeccompProgram) > 0 {
-		c.add(LoadSeccomp{Program: c.o.SeccompProgram, Flags: c.o.SeccompFlags}, "/linux/seccomp")
+		origin := "/linux/seccomp"
+		if c.spec.Linux.Seccomp == nil {
+			origin = ""
+		}
+		c.add(LoadSeccomp{Program: c.o.SeccompProgram, Flags: c.o.SeccompFlags, Denies: c.o.SeccompDenies.names()}, origin)
 	}
 	// Valid by now: beforeStart has asked, too.
 	candidates, _ := c.candidates()

@@ -121,6 +121,9 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(CHROOT, enter_root, "i---", "---", 0)                                                                        \
 	X(MASK_PATH, mask_path, "iii-", "s--", 0)	  /* slot: root, null, empty */                                \
 	X(READONLY_PATH, readonly_path, "i---", "s--", 0) /* slot: root */                                             \
+	X(LIMIT_NAMESPACES, limit_namespaces, "i---", "l--", 0) /* slot: proc; ref: key, number, ... */                \
+	X(SEAL, seal, "i---", "ssL", 0) /* slot: proc; num: kinds; ref: uid map, gid map, limits as above */          \
+	X(PROVE_SEAL, prove_seal, "i---", "LL-", 0)	  /* slot: proc; ref: masked, read-only paths */               \
 	X(RUN_HOOK, run_hook, "?---", "sll", 0)		  /* slot: state; num: timeout in ms; ref: path, args, env */  \
 	X(DROP_BOUNDING, drop_bounding, "----", "---", 0) /* num: keep */                                              \
 	X(JOIN_KEYRING, join_keyring, "----", "s--", 0)                                                                \
