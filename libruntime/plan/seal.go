@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -116,20 +115,16 @@ func limitOf(key, value string) (kind Namespace, most uint32, ok bool) {
 	return 0, 0, false
 }
 
-// identity returns a map to themselves of the IDs that exist inside of maps, in the fewest lines; of all IDs if there
-// are no maps.
+// identity returns a map to themselves of the IDs that exist inside of maps, of all IDs if there are no maps. It has the
+// same lines: the kernel takes no line that reaches from one line of the map around it into another, even where they
+// adjoin (map_id_range_down).
 func identity(maps []IDMapping) []IDMapping {
 	if len(maps) == 0 {
 		// The last one, 1<<32-1, stands for none.
 		return []IDMapping{{Size: 1<<32 - 1}}
 	}
-	sorted := slices.SortedFunc(slices.Values(maps), func(a, b IDMapping) int { return cmp.Compare(a.Container, b.Container) })
-	var out []IDMapping
-	for _, m := range sorted {
-		if n := len(out); n > 0 && uint64(out[n-1].Container)+uint64(out[n-1].Size) == uint64(m.Container) {
-			out[n-1].Size += m.Size
-			continue
-		}
+	out := make([]IDMapping, 0, len(maps))
+	for _, m := range maps {
 		out = append(out, IDMapping{m.Container, m.Container, m.Size})
 	}
 	return out
