@@ -37,21 +37,23 @@ func ParseSeal(word string) (Seal, error) {
 	return "", &fault.Error{Step: "seal the container: " + strconv.Quote(word) + " is none of auto, always and never", Origin: "--seal"}
 }
 
-// decide returns whether a container is sealed, and why not where that was not the caller's decision.
-func (s Seal) decide(config *specs.Spec) (sealed bool, reason string) {
-	switch s {
-	case SealAlways:
+// sealed returns whether a container is sealed, and why not where that was not the caller's decision.
+func (opts *CreateOptions) sealed(config *specs.Spec) (sealed bool, reason string) {
+	switch {
+	case opts.Seal == SealAlways:
 		return true, ""
-	case SealAuto:
-		return plan.SealFits(config)
+	case opts.Seal != SealAuto:
+		return false, ""
+	case opts.NoPivot:
+		return false, "the root is entered without pivot_root"
 	}
-	return false, ""
+	return plan.SealFits(config)
 }
 
 // confine sets what a plan depends on for limits of namespaces and the seal.
 func confine(o *plan.Options, s *specs.Spec, opts *CreateOptions) {
 	o.Securebits, o.NamespaceLimits = opts.Securebits, opts.NamespaceLimits
-	o.Seal, _ = opts.Seal.decide(s)
+	o.Seal, _ = opts.sealed(s)
 	o.SeccompDenies = o.DeniedByFilter(ownUserNamespace(s))
 	if o.Seal {
 		o.UIDs, o.GIDs = sharedIDs(s)

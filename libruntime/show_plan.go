@@ -24,7 +24,7 @@ func (rt *Runtime) Plan(opts *CreateOptions, attached bool) (*plan.Plan, error) 
 	setHome(b.spec.Process, func() []byte { return passwdOfBundle(b) })
 	o := rt.facts(b, opts, cg)
 	o.Attached = attached
-	if sealed, reason := opts.Seal.decide(b.spec); !sealed && reason != "" {
+	if sealed, reason := opts.sealed(b.spec); !sealed && reason != "" {
 		rt.warn("not sealed: " + reason)
 	}
 	var program *seccomp.Program

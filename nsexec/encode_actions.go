@@ -260,6 +260,9 @@ func (e *encoder) processAction(a plan.Action) error {
 		e.text(0, a.Label)
 	case plan.NewSession:
 		e.code(wire_OP_NEW_SESSION)
+	case plan.ReopenConsole:
+		e.code(wire_OP_REOPEN_CONSOLE)
+		e.slot(0, plan.SlotConsole)
 	case plan.UseConsole:
 		e.code(wire_OP_USE_CONSOLE)
 		e.slot(0, plan.SlotConsole)

@@ -32,8 +32,9 @@ func (s *session) failed(m *message) error {
 	case plan.ProveSeal:
 		if errno == unix.ENOTRECOVERABLE {
 			return &fault.Error{Step: op.String(), Object: strings.TrimSpace(call + " " + object), Err: errSealBroken,
-				Cause:  "in the sealed namespaces the kernel lets root do this, so that the seal would be none",
-				Remedy: "do without it (--seal never), or on a kernel that is known for it"}
+				Cause: "in the sealed namespaces the kernel lets root do this, so that the seal would be none; a new procfs it " +
+					"refuses only where no mount shows one without masks, as a volume with the machine's /proc does",
+				Remedy: "remove such a mount, or do without the seal"}
 		}
 	case plan.RunHook:
 		return hookFailure(a.Point, op.Origin, strings.TrimPrefix(call, "hook "), object, errno)

@@ -40,6 +40,7 @@ func everyAction() []plan.Action {
 		plan.OpenConsole{Devpts: "devpts", Width: 80, Height: 25},
 		plan.SendConsole{},
 		plan.AttachConsole{Path: "/dev/console"},
+		plan.ReopenConsole{},
 		plan.UseConsole{},
 		plan.RunHook{Point: "createContainer", Path: "/bin/hook", Args: []string{"hook", "a"}, Env: []string{"A=B"}, Timeout: time.Second},
 		plan.JoinKeyring{Name: "_ses"},

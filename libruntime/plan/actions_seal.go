@@ -22,9 +22,19 @@ type Seal struct {
 // namespace, having raised the limits. Paths that the container does not have are left out.
 type ProveSeal struct{ Masked, Readonly []string }
 
+// ReopenConsole opens the terminal in SlotConsole again, by its name in /dev/pts, so that it is on a mount of the sealed
+// namespace. On one of the namespace before, which is gone, it has no name, and programs would not find out their
+// terminal's (ttyname(3)). Where there is no such file of the same terminal it stays what it is.
+type ReopenConsole struct{}
+
 func (LimitNamespaces) Where() Where { return Init }
 func (Seal) Where() Where            { return Init }
 func (ProveSeal) Where() Where       { return Init }
+func (ReopenConsole) Where() Where   { return Init }
+
+func (ReopenConsole) String() string {
+	return "open the terminal again, where the sealed namespaces have it"
+}
 
 func (a LimitNamespaces) String() string { return "limit new namespaces: " + join(a.Limits) }
 

@@ -46,7 +46,7 @@ func (c *checker) sealed() {
 			if a.Point != "startContainer" {
 				trusted = append(trusted, i)
 			}
-		case NewSession, JoinKeyring, SetExecLabel, SetIDs:
+		case NewSession, JoinKeyring, SetExecLabel, SetIDs, ReopenConsole:
 			later = append(later, i)
 		}
 	}

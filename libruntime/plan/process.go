@@ -36,6 +36,9 @@ func (c *compiler) beforeStart() error {
 		c.add(SetExecLabel{"selinux", p.SelinuxLabel}, c.field("/selinuxLabel"))
 	}
 	if p.Terminal {
+		if c.o.Seal {
+			c.add(ReopenConsole{}, c.field("/terminal"))
+		}
 		c.add(UseConsole{}, c.field("/terminal"))
 	}
 	c.scheduling()

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,12 @@ func (c *compiler) seal() error {
 		return &fault.Error{Step: "seal the container", Origin: "/linux/namespaces", Err: errNotPermitted,
 			Cause:  "the mounts that a seal protects are those of a mount namespace, and the container has none of its own",
 			Remedy: `add {"type": "mount"} without a path to linux.namespaces, or do without the seal`}
+	}
+	if c.o.NoPivot {
+		return &fault.Error{Step: "seal the container", Origin: "--no-pivot", Err: errNotPermitted,
+			Cause: "without pivot_root the machine's mounts stay below those of the container, its procfs among them, which " +
+				"has no masks; so the kernel would let the payload mount another one",
+			Remedy: "do without one of both"}
 	}
 	limits, err := c.sealLimits()
 	if err != nil {
@@ -130,8 +137,29 @@ func identity(maps []IDMapping) []IDMapping {
 	return out
 }
 
-// warnSeal says which capabilities of the payload have lost what they are for.
+// sealedPropagation says what of the propagation of mounts a seal does away with, "" if nothing.
+func sealedPropagation(s *specs.Spec) string {
+	lost := func(kind string) bool {
+		return strings.HasSuffix(kind, "shared") || strings.HasSuffix(kind, "unbindable")
+	}
+	const sealed = ": all mounts of a sealed container are slaves or private"
+	if kind := s.Linux.RootfsPropagation; lost(kind) {
+		return "linux.rootfsPropagation is " + kind + sealed
+	}
+	for i := range s.Mounts {
+		if slices.ContainsFunc(s.Mounts[i].Options, lost) {
+			return "the mount on " + s.Mounts[i].Destination + " is to be shared or unbindable" + sealed
+		}
+	}
+	return ""
+}
+
+// warnSeal says what of the configuration the seal has done away with: the propagation of mounts, and what capabilities
+// of the payload were for.
 func (c *compiler) warnSeal() {
+	if what := sealedPropagation(c.spec); what != "" {
+		c.warnings = append(c.warnings, what)
+	}
 	losses := sealLosses(c.spec)
 	parts := make([]string, 0, len(losses))
 	for _, over := range slices.Sorted(maps.Keys(losses)) {
@@ -223,7 +251,9 @@ func sealLosses(s *specs.Spec) map[string]uint64 {
 //     (overKinds), wherever the payload could come by it;
 //   - a mount namespace that is not the container's own, whose mounts would not be what is sealed, and a user namespace
 //     that is joined, whose other members the container shares IDs and limits with;
-//   - mounts that propagate to the host: those of a less privileged mount namespace only receive;
+//   - mounts that are shared or unbindable: in a less privileged mount namespace all of them are slaves or private;
+//   - a mount of the machine's /proc, beside which masks of the container's own hide nothing: the kernel refuses a new
+//     procfs only where none without masks is to be seen;
 //   - a limit above 0 of user or cgroup namespaces in linux.sysctl, which says that they are wanted.
 func SealFits(s *specs.Spec) (fits bool, reason string) {
 	ns := namespacesOf(s)
@@ -233,12 +263,14 @@ func SealFits(s *specs.Spec) (fits bool, reason string) {
 	case ns.joined&UserNS != 0:
 		return false, "the container joins a user namespace, which it shares with others"
 	}
-	if kind := s.Linux.RootfsPropagation; strings.HasSuffix(kind, "shared") {
-		return false, "linux.rootfsPropagation is " + kind + ": mounts of a sealed container are not seen outside"
+	if what := sealedPropagation(s); what != "" {
+		return false, what
 	}
 	for _, m := range s.Mounts {
-		if slices.Contains(m.Options, "shared") || slices.Contains(m.Options, "rshared") {
-			return false, "the mount on " + m.Destination + " is shared: mounts of a sealed container are not seen outside"
+		recursive := slices.Contains(m.Options, "rbind")
+		bind := recursive || m.Type == "bind" || slices.Contains(m.Options, "bind")
+		if source := path.Clean(m.Source); bind && (source == "/proc" || source == "/" && recursive) {
+			return false, "the mount on " + m.Destination + " shows a procfs without masks, so that another one could be mounted"
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Linux.Sysctl)) {

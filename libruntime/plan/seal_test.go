@@ -75,13 +75,17 @@ func TestSealFits(t *testing.T) {
 		"the ambient set": {all(func(s *specs.Spec) {
 			s.Process.Capabilities = &specs.LinuxCapabilities{Ambient: []string{"CAP_NET_ADMIN"}}
 		}), "CAP_NET_ADMIN"},
-		"the machine's mounts": {all(namespace(specs.MountNamespace, "")), "no mount namespace"},
-		"joined mounts":        {all(namespace(specs.MountNamespace, "/m")), "no mount namespace"},
-		"joined IDs":           {all(namespace(specs.UserNamespace, "/u")), "joins a user namespace"},
-		"a shared root":        {all(func(s *specs.Spec) { s.Linux.RootfsPropagation = "rshared" }), "rootfsPropagation"},
-		"a shared mount":       {all(withMount(specs.Mount{Destination: "/a", Type: "bind", Source: "/a", Options: []string{"rbind", "rshared"}})), "the mount on /a"},
-		"nested containers":    {all(ownUser, parameter("user/max_user_namespaces", "5")), "allows user namespaces"},
-		"no nested containers": {all(ownUser, parameter("user.max_user_namespaces", "0")), ""},
+		"the machine's mounts":     {all(namespace(specs.MountNamespace, "")), "no mount namespace"},
+		"joined mounts":            {all(namespace(specs.MountNamespace, "/m")), "no mount namespace"},
+		"joined IDs":               {all(namespace(specs.UserNamespace, "/u")), "joins a user namespace"},
+		"a shared root":            {all(func(s *specs.Spec) { s.Linux.RootfsPropagation = "rshared" }), "rootfsPropagation"},
+		"an unbindable mount":      {all(withMount(specs.Mount{Destination: "/a", Type: "tmpfs", Source: "x", Options: []string{"runbindable"}})), "the mount on /a"},
+		"the machine's procfs":     {all(withMount(specs.Mount{Destination: "/a", Type: "bind", Source: "/proc/"})), "without masks"},
+		"the machine's everything": {all(withMount(specs.Mount{Destination: "/a", Source: "/", Options: []string{"rbind", "ro"}})), "without masks"},
+		"the machine's root alone": {all(withMount(specs.Mount{Destination: "/a", Source: "/", Options: []string{"bind"}})), ""},
+		"a shared mount":           {all(withMount(specs.Mount{Destination: "/a", Type: "bind", Source: "/a", Options: []string{"rbind", "rshared"}})), "the mount on /a"},
+		"nested containers":        {all(ownUser, parameter("user/max_user_namespaces", "5")), "allows user namespaces"},
+		"no nested containers":     {all(ownUser, parameter("user.max_user_namespaces", "0")), ""},
 	} {
 		fits, reason := SealFits(box(test.changes...))
 		if fits != (test.reason == "") || !strings.Contains(reason, test.reason) {
@@ -176,6 +180,7 @@ func TestConfinementRefused(t *testing.T) {
 		"a seal with cgroup namespaces":        {ownUser, sealing(limit(CgroupNS, 3)), "limit cgroup namespaces to 3", errNotPermitted},
 		"a seal with a wish for them":          {func(s *specs.Spec) { ownUser(s); parameter("user.max_user_namespaces", "9")(s) }, sealing(limit(NetworkNS, 1)), "limit user namespaces to 9", errNotPermitted},
 		"a seal of the machine's mounts":       {namespace(specs.MountNamespace, ""), sealing(func(*Options) {}), "seal the container", errNotPermitted},
+		"a seal without pivot_root":            {func(*specs.Spec) {}, sealing(func(o *Options) { o.NoPivot = true }), "seal the container", errNotPermitted},
 		"a seal of joined mounts":              {namespace(specs.MountNamespace, "/m"), sealing(func(*Options) {}), "seal the container", errNotPermitted},
 		"a seal in an unknown namespace":       {namespace(specs.UserNamespace, "/u"), sealing(func(*Options) {}), "seal the container", errMissing},
 	} {

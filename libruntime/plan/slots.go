@@ -32,7 +32,7 @@ func uses(a Action) []Slot {
 		slots = []Slot{SlotConsole, SlotRoot}
 	case SendConsole:
 		slots = []Slot{SlotConsoleMaster}
-	case UseConsole:
+	case UseConsole, ReopenConsole:
 		slots = []Slot{SlotConsole}
 	case RunHook:
 		slots = []Slot{SlotState}

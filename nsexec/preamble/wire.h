@@ -129,6 +129,7 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(JOIN_KEYRING, join_keyring, "----", "s--", 0)                                                                \
 	X(SET_EXEC_LABEL, set_exec_label, "i---", "s--", 0) /* slot: proc; num: enum wire_lsm */                       \
 	X(NEW_SESSION, new_session, "----", "---", 0)                                                                  \
+	X(REOPEN_CONSOLE, reopen_console, "i---", "---", 0)                                                             \
 	X(USE_CONSOLE, use_console, "i---", "---", 0)                                                                  \
 	X(SET_MEMORY_POLICY, set_memory_policy, "----", "B--",                                                         \
 	  0) /* num: mode with flags, bits of the mask; ref: the mask */                                               \
