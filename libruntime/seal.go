@@ -80,9 +80,11 @@ func sharedIDs(s *specs.Spec) (uids, gids []plan.IDMapping) {
 		}
 		// There is no way to ask a namespace; a process in it can be asked.
 		number, ok := strings.CutPrefix(strings.TrimSuffix(ns.Path, "/ns/user"), "/proc/")
-		if pid, _ = strconv.Atoi(number); !ok || pid <= 0 {
+		n, err := strconv.ParseUint(number, 10, 31)
+		if !ok || err != nil || n == 0 {
 			return nil, nil
 		}
+		pid = int(n)
 	}
 	if pid == 0 {
 		if !userns.Other() {

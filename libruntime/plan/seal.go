@@ -137,6 +137,11 @@ func identity(maps []IDMapping) []IDMapping {
 	return out
 }
 
+// isSandbox reports whether containerd or CRI-O says that the container holds a pod's namespaces.
+func isSandbox(s *specs.Spec) bool {
+	return s.Annotations["io.kubernetes.cri.container-type"] == "sandbox" || s.Annotations["io.kubernetes.cri-o.ContainerType"] == "sandbox"
+}
+
 // sealedPropagation says what of the propagation of mounts a seal does away with, "" if nothing.
 func sealedPropagation(s *specs.Spec) string {
 	lost := func(kind string) bool {
@@ -251,6 +256,8 @@ func sealLosses(s *specs.Spec) map[string]uint64 {
 //     (overKinds), wherever the payload could come by it;
 //   - a mount namespace that is not the container's own, whose mounts would not be what is sealed, and a user namespace
 //     that is joined, whose other members the container shares IDs and limits with;
+//   - a pod's sandbox: who joins the user namespace of its process is in the inner one, and has no capability over the
+//     other namespaces of the pod;
 //   - mounts that are shared or unbindable: in a less privileged mount namespace all of them are slaves or private;
 //   - a mount of the machine's /proc, beside which masks of the container's own hide nothing: the kernel refuses a new
 //     procfs only where none without masks is to be seen;
@@ -262,6 +269,8 @@ func SealFits(s *specs.Spec) (fits bool, reason string) {
 		return false, "the container has no mount namespace of its own"
 	case ns.joined&UserNS != 0:
 		return false, "the container joins a user namespace, which it shares with others"
+	case isSandbox(s):
+		return false, "the container is a pod's sandbox, whose namespaces the pod's containers join"
 	}
 	if what := sealedPropagation(s); what != "" {
 		return false, what

@@ -83,9 +83,12 @@ func TestSealFits(t *testing.T) {
 		"the machine's procfs":     {all(withMount(specs.Mount{Destination: "/a", Type: "bind", Source: "/proc/"})), "without masks"},
 		"the machine's everything": {all(withMount(specs.Mount{Destination: "/a", Source: "/", Options: []string{"rbind", "ro"}})), "without masks"},
 		"the machine's root alone": {all(withMount(specs.Mount{Destination: "/a", Source: "/", Options: []string{"bind"}})), ""},
-		"a shared mount":           {all(withMount(specs.Mount{Destination: "/a", Type: "bind", Source: "/a", Options: []string{"rbind", "rshared"}})), "the mount on /a"},
-		"nested containers":        {all(ownUser, parameter("user/max_user_namespaces", "5")), "allows user namespaces"},
-		"no nested containers":     {all(ownUser, parameter("user.max_user_namespaces", "0")), ""},
+		"a pod's sandbox": {all(ownUser, func(s *specs.Spec) {
+			s.Annotations = map[string]string{"io.kubernetes.cri.container-type": "sandbox"}
+		}), "a pod's sandbox"},
+		"a shared mount":       {all(withMount(specs.Mount{Destination: "/a", Type: "bind", Source: "/a", Options: []string{"rbind", "rshared"}})), "the mount on /a"},
+		"nested containers":    {all(ownUser, parameter("user/max_user_namespaces", "5")), "allows user namespaces"},
+		"no nested containers": {all(ownUser, parameter("user.max_user_namespaces", "0")), ""},
 	} {
 		fits, reason := SealFits(box(test.changes...))
 		if fits != (test.reason == "") || !strings.Contains(reason, test.reason) {

@@ -66,7 +66,8 @@ static int try_procfs(struct preamble *p, char **paths)
 	int status = 0;
 	char **path = paths;
 
-	while (*path && !(str_len(*path) > sizeof below && memcmp(*path, below, sizeof below - 1) == 0 && is_mount(*path)))
+	while (*path &&
+	       !(str_len(*path) > sizeof below && memcmp(*path, below, sizeof below - 1) == 0 && is_mount(*path)))
 		path++;
 	if (!*path)
 		return 0;
@@ -116,7 +117,8 @@ int prove_seal(struct preamble *p, const struct wire_op *op)
 	if (!err)
 		err = try_mounts(p, readonly, 1);
 	if (!err)
-		err = try_namespace(p, proc, "sys/user/max_cgroup_namespaces", CLONE_NEWCGROUP, "making a cgroup namespace");
+		err = try_namespace(p, proc, "sys/user/max_cgroup_namespaces", CLONE_NEWCGROUP,
+				    "making a cgroup namespace");
 	if (!err)
 		err = try_namespace(p, proc, "sys/user/max_user_namespaces", CLONE_NEWUSER, "making a user namespace");
 	end_child(p, &c, err);
