@@ -1,6 +1,9 @@
 package security
 
 import (
+	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -246,4 +249,63 @@ func TestMountsOfSealedContainer(t *testing.T) {
 		c.Delete("--force").OK(e)
 		e.CheckNothingLeft()
 	})
+}
+
+// A container that joins the user namespace of another is sealed in one of its own below it, and the other, whose
+// namespace it is, has the limits that it had.
+func TestSealInJoinedNamespace(t *testing.T) {
+	e := newEnv(t)
+	owner := e.Container(attacker(confinement{userns: true}))
+	owner.RunDetached().OK(e)
+	c := e.Container(attacker(confinement{}), harness.Joined(specs.UserNamespace, fmt.Sprintf("/proc/%d/ns/user", owner.PID())),
+		harness.Args("probe", "attack"), func(s *specs.Spec) {
+			caps := []string{"CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_DAC_OVERRIDE", "CAP_SYS_CHROOT"}
+			s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: caps, Permitted: caps, Effective: caps}
+		})
+	e.Must(os.Chown(c.Rootfs, harness.UserBase, harness.UserBase))
+	compareOutcomes(t, "the payload", c.Run("--seal", "always").OK(e), len(confinements)-1)
+	c.Spec.Process.Args = []string{"sleep", "1000"}
+	c.WriteSpec()
+	c.RunDetached("--seal", "always").OK(e)
+	compareOutcomes(t, "exec", c.Exec(nil, "probe", "attack").OK(e), len(confinements)-1)
+	if out := owner.Sh("unshare -U true && echo made"); out != "made" {
+		t.Errorf("the owner of the joined namespace: %s", out)
+	}
+	c.Delete("--force").OK(e)
+	owner.Delete("--force").OK(e)
+	e.CheckNothingLeft()
+}
+
+// Processes are executed in the container's own cgroups in every layout, though they come from inside its cgroup
+// namespace.
+func TestCgroupsOfExecInSealedContainer(t *testing.T) {
+	harness.NeedRoot(t)
+	for _, view := range harness.Views() {
+		for _, v := range confinements[4:] {
+			t.Run(string(view)+", "+v.name, func(t *testing.T) {
+				t.Parallel()
+				e := harness.New(t, view)
+				c := e.Container(attacker(v))
+				c.RunDetached("--seal", "always").OK(e)
+				ready := e.Start(harness.Options{}, c.ExecArgs(nil, "sh", "-c", "echo >/ready; sleep 1000")...)
+				e.Eventually("the process runs", func() bool { _, err := os.Stat(c.Rootfs + "/ready"); return err == nil })
+				all := e.ProcFile(c.PID(), "cgroup")
+				pids := strings.Fields(e.Bailey("ps", "--format", "json", c.ID).OK(e))
+				list := strings.Split(strings.Trim(strings.Join(pids, ""), "[]"), ",")
+				if len(list) < 2 {
+					t.Errorf("processes %q", list)
+				}
+				for _, pid := range list {
+					n, err := strconv.Atoi(pid)
+					e.Must(err)
+					if got := e.ProcFile(n, "cgroup"); got != all {
+						t.Errorf("process %d is in\n%s, the init in\n%s", n, got, all)
+					}
+				}
+				c.Delete("--force").OK(e)
+				ready.Wait()
+				e.CheckNothingLeft()
+			})
+		}
+	}
 }
