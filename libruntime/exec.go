@@ -199,9 +199,9 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)
 	// Nobody of the container's user namespace may put a process into a cgroup that belongs to its user, a clone into it
 	// included, and nobody from inside a cgroup namespace one that is outside: it goes by a file that was opened outside.
-	byFile := o.CgroupDirectory && o.CgroupTasks == 0 && (cgroupOwner(s) != nil || o.Sealed)
+	byFile := o.CgroupDirectory && (o.Sealed || o.CgroupTasks == 0 && cgroupOwner(s) != nil)
 	if byFile {
-		o.CgroupTasks, o.CgroupDirectory = 1, false
+		o.CgroupTasks, o.CgroupDirectory = o.CgroupTasks+1, false
 	}
 	program, err := e.rt.seccompProgram(s)
 	if err == nil {

@@ -1,10 +1,13 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/spec"
 )
 
 // NamespaceLimit is how many namespaces of one kind each user of a user namespace may make, counted as
@@ -44,6 +47,32 @@ func namespaceLimits(asked map[Namespace]uint32) ([]NamespaceLimit, error) {
 	return limits, nil
 }
 
+// askedLimits returns the limits that the caller and linux.sysctl ask for, the lower ones of both.
+func (c *compiler) askedLimits() map[Namespace]uint32 {
+	asked := make(map[Namespace]uint32)
+	maps.Copy(asked, c.o.NamespaceLimits)
+	for key, value := range c.spec.Linux.Sysctl {
+		if kind, most, ok := limitOf(key, value); ok {
+			if given, both := asked[kind]; both {
+				most = min(most, given)
+			}
+			asked[kind] = most
+		}
+	}
+	return asked
+}
+
+// limitOf returns the limit that a kernel parameter of config.json is, if it is one.
+func limitOf(key, value string) (kind Namespace, most uint32, ok bool) {
+	n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31)
+	for _, k := range namespaceKinds {
+		if err == nil && spec.SysctlPath(key) == (NamespaceLimit{Kind: k.kind}).Key() {
+			return k.kind, uint32(n), true
+		}
+	}
+	return 0, 0, false
+}
+
 // limitNamespaces adds the limits of a container that is not sealed. They are written when everything that
 // bailey itself makes is made, the hooks of the runtime included, and before anything of the image runs: a
 // limit of 0 then denies new namespaces without being in the way of the container's own.
@@ -52,8 +81,11 @@ func namespaceLimits(asked map[Namespace]uint32) ([]NamespaceLimit, error) {
 // the others' as well; in the machine's they would be everybody's. There the filter denies the kinds
 // (seccomp.DenyNamespaces), which cannot count.
 func (c *compiler) limitNamespaces() error {
-	limits, err := namespaceLimits(c.o.NamespaceLimits)
-	if err != nil || len(limits) == 0 {
+	if len(c.o.NamespaceLimits) == 0 {
+		return nil
+	}
+	limits, err := namespaceLimits(c.askedLimits())
+	if err != nil {
 		return err
 	}
 	if c.ns.made&UserNS != 0 {

@@ -5,13 +5,11 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/bailey-oci/bailey/internal/fault"
-	"github.com/bailey-oci/bailey/spec"
 )
 
 // The sealed payload.
@@ -88,18 +86,7 @@ func (c *compiler) seal() error {
 // linux.sysctl, whose values would be in the way of the seal if they were written earlier; and none of the two
 // kinds that would break the seal.
 func (c *compiler) sealLimits() ([]NamespaceLimit, error) {
-	asked := maps.Clone(c.o.NamespaceLimits)
-	if asked == nil {
-		asked = make(map[Namespace]uint32)
-	}
-	for key, value := range c.spec.Linux.Sysctl {
-		if kind, most, ok := limitOf(key, value); ok {
-			if given, ok := asked[kind]; ok {
-				most = min(most, given)
-			}
-			asked[kind] = most
-		}
-	}
+	asked := c.askedLimits()
 	for _, kind := range [...]Namespace{UserNS, CgroupNS} {
 		if most := asked[kind]; most > 0 {
 			return nil, &fault.Error{Step: fmt.Sprintf("limit %s namespaces to %d", kind, most), Err: errNotPermitted,
@@ -109,17 +96,6 @@ func (c *compiler) sealLimits() ([]NamespaceLimit, error) {
 	}
 	asked[UserNS], asked[CgroupNS] = 0, 0
 	return namespaceLimits(asked)
-}
-
-// limitOf returns the limit that a kernel parameter of config.json is, if it is one.
-func limitOf(key, value string) (kind Namespace, most uint32, ok bool) {
-	n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31)
-	for _, k := range namespaceKinds {
-		if err == nil && spec.SysctlPath(key) == (NamespaceLimit{Kind: k.kind}).Key() {
-			return k.kind, uint32(n), true
-		}
-	}
-	return 0, 0, false
 }
 
 // identity returns a map to themselves of the IDs that exist inside of maps, of all IDs if there are no maps. It has the

@@ -161,6 +161,22 @@ func TestSealTakesLimitsOver(t *testing.T) {
 	}
 }
 
+// So is what only limits are asked for: the lower ones hold, whoever asks.
+func TestLimitsOfBoth(t *testing.T) {
+	o := machine()
+	o.NamespaceLimits = map[Namespace]uint32{UserNS: 5, NetworkNS: 1}
+	s := box(ownUser)
+	s.Linux.Sysctl = map[string]string{"user.max_user_namespaces": "0", "user.max_net_namespaces": "3"}
+	p, err := Compile(s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := indexOf[LimitNamespaces](p.Ops)
+	if got := p.Ops[i].Action.(LimitNamespaces).Limits; !reflect.DeepEqual(got, []NamespaceLimit{{UserNS, 0}, {NetworkNS, 1}}) {
+		t.Errorf("limits %v", got)
+	}
+}
+
 func TestConfinementRefused(t *testing.T) {
 	limit := func(kind Namespace, most uint32) func(*Options) {
 		return func(o *Options) { o.NamespaceLimits = map[Namespace]uint32{kind: most} }
