@@ -36,6 +36,8 @@ func bundleFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory of the bundle", DefaultText: "working directory"},
 		&cli.StringFlag{Name: "config", Aliases: []string{"f"}, Usage: "configuration file", DefaultText: "config.json of the bundle"},
+		&cli.StringFlag{Name: "seal", Usage: "lock masks and read-only paths in namespaces inside of the container's: auto, always, never", Value: "never",
+			Action: func(_ *cli.Context, word string) error { _, err := libruntime.ParseSeal(word); return err }},
 		&cli.BoolFlag{Name: "no-pivot", Usage: "enter the root without pivot_root, for a root on a ramdisk"},
 		&cli.BoolFlag{Name: "no-new-keyring", Usage: "keep the caller's session keyring"},
 		&cli.UintFlag{Name: "preserve-fds", Usage: "pass on `N` more descriptors than the standard streams and $LISTEN_FDS", Action: inherited},
@@ -59,6 +61,7 @@ func createOptions(ctx *cli.Context) libruntime.CreateOptions {
 		ConsoleSocket: ctx.String("console-socket"),
 		PidfdSocket:   ctx.String("pidfd-socket"),
 		PIDFile:       ctx.String("pid-file"),
+		Seal:          libruntime.Seal(ctx.String("seal")),
 		NoPivot:       ctx.Bool("no-pivot"),
 		NoNewKeyring:  ctx.Bool("no-new-keyring"),
 		PreserveFDs:   uint32(ctx.Uint("preserve-fds")),

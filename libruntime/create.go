@@ -37,6 +37,13 @@ type CreateOptions struct {
 	// PreserveFDs is how many descriptors above the standard streams and the ListenFDs the payload
 	// inherits.
 	PreserveFDs uint32
+	// Seal says whether the payload is sealed.
+	Seal Seal
+	// NamespaceLimits are how many namespaces of a kind each user of the container may make; kinds that are not in it
+	// are not limited.
+	NamespaceLimits map[plan.Namespace]uint32
+	// Securebits are set for the payload and for every process executed in the container.
+	Securebits plan.Securebits
 	// ListenFDs is the number of sockets, from descriptor 3 on, that a service manager has given to
 	// bailey for the payload (sd_listen_fds(3)).
 	ListenFDs uint32
@@ -167,7 +174,8 @@ func (c *creation) record() error {
 		Bundle: c.path, Rootfs: c.rootfs(), Created: time.Now(), UID: os.Geteuid(),
 		Annotations: c.spec.Annotations, CgroupPaths: c.cgroup.Paths(), Unit: c.cgroup.Unit(),
 		CgroupsDisabled: c.rt.CgroupsDisabled, Rootless: rootless,
-		OwnIDs: c.ownIDs, SharedPIDs: sharesPIDs(c.spec), Hooks: laterHooks(c.spec.Hooks),
+		Securebits: uint8(c.opts.Securebits),
+		OwnIDs:     c.ownIDs, SharedPIDs: sharesPIDs(c.spec), Hooks: laterHooks(c.spec.Hooks),
 	}
 	if c.resctrl != nil {
 		c.rec.Resctrl = c.resctrl.Removable()
@@ -203,7 +211,11 @@ func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
 	}
 	o := c.rt.facts(c.bundle, c.opts, c.cgroup)
 	o.Attached = c.attached
+	c.rec.Sealed, c.rec.DeniedNamespaces = o.Seal, uint64(o.SeccompDenies)
 	program, err := c.rt.seccompProgram(c.spec)
+	if err == nil {
+		program, err = deny(program, o.SeccompDenies)
+	}
 	if err == nil {
 		if program != nil {
 			o.SeccompProgram, o.SeccompFlags = program.Filter, uint64(program.Flags)

@@ -191,16 +191,22 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 	o := plan.ExecOptions{
 		ID: e.container.ID, PreserveFDs: e.opts.PreserveFDs,
 		SetgroupsDenied: idmap.DeniesSetgroups(s.Linux.GIDMappings),
+		Securebits:      plan.Securebits(e.container.rec.Securebits),
+		SeccompDenies:   plan.Namespace(e.container.rec.DeniedNamespaces),
+		Sealed:          e.container.rec.Sealed,
 	}
 	o.LastCap, o.Held = capabilities()
 	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)
 	// Nobody of the container's user namespace may put a process into a cgroup that belongs to its user, a clone into it
-	// included: it goes by a file that was opened outside.
-	delegated := o.CgroupDirectory && o.CgroupTasks == 0 && cgroupOwner(s) != nil
-	if delegated {
-		o.CgroupTasks, o.CgroupDirectory = 1, false
+	// included, and nobody from inside a cgroup namespace one that is outside: it goes by a file that was opened outside.
+	byFile := o.CgroupDirectory && (o.Sealed || o.CgroupTasks == 0 && cgroupOwner(s) != nil)
+	if byFile {
+		o.CgroupTasks, o.CgroupDirectory = o.CgroupTasks+1, false
 	}
 	program, err := e.rt.seccompProgram(s)
+	if err == nil {
+		program, err = deny(program, o.SeccompDenies)
+	}
 	if err != nil {
 		return err
 	}
@@ -231,7 +237,7 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 		return err
 	}
 	var joined cgroupFiles
-	if delegated {
+	if byFile {
 		joined.tasks, err = cg.ProcsFiles(e.opts.Cgroups)
 	} else {
 		joined.directory, joined.tasks, err = joinFiles(cg, e.opts.Cgroups)
@@ -259,7 +265,7 @@ func (e *execution) openOfInit(s *specs.Spec, files map[plan.Slot]*os.File) erro
 			return err
 		}
 	}
-	if hasNamespace(s, specs.CgroupNamespace) {
+	if hasNamespace(s, specs.CgroupNamespace) && !e.container.rec.Sealed {
 		if err := open(plan.SlotCgroupNamespace, "cgroup namespace", p.cgroupNamespacePath(), unix.O_RDONLY); err != nil {
 			return err
 		}

@@ -40,6 +40,7 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 		Unprivileged:    os.Geteuid() != 0,
 		SetgroupsDenied: idmap.DeniesSetgroups(b.spec.Linux.GIDMappings),
 	}
+	confine(&o, b.spec, opts)
 	o.LastCap, o.Held = capabilities()
 	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)
 	o.CgroupUnit = cg.Unit()

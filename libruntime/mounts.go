@@ -3,6 +3,7 @@ package libruntime
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -47,6 +48,9 @@ func (rt *Runtime) changeMounts(id string, mounts []specs.Mount, remove bool) er
 	if !hasNamespace(s, specs.MountNamespace) {
 		return cannot("cannot change the mounts of a container without a mount namespace of its own", "")
 	}
+	if c.rec.Sealed && !remove && mayMount(s.Process) {
+		rt.warn("what is mounted now is outside of the seal: with CAP_SYS_ADMIN the payload can unmount it or make it writable")
+	}
 	pl, err := plan.CompileMounts(s, remove, plan.ExecOptions{ID: id, Bundle: c.rec.Bundle, NoMountLabel: !hasSELinux()},
 		sourceLinks(&bundle{path: c.rec.Bundle, spec: s}))
 	if err != nil {
@@ -89,10 +93,25 @@ func (rt *Runtime) changeMounts(id string, mounts []specs.Mount, remove bool) er
 		},
 	})
 	if err != nil {
-		return ofMountsFile(err)
+		return ofMountsFile(sealedMount(err, c.rec.Sealed && remove))
 	}
 	init.End()
 	return nil
+}
+
+// mayMount reports whether a process of the payload can come by the capability that mounting takes.
+func mayMount(p *specs.Process) bool {
+	return p != nil && p.Capabilities != nil && slices.Contains(p.Capabilities.Bounding, "CAP_SYS_ADMIN")
+}
+
+// sealedMount explains why a mount cannot be removed, where the seal is the reason.
+func sealedMount(err error, sealed bool) error {
+	var f *fault.Error
+	if sealed && errors.As(err, &f) && f.Syscall == "umount2" && errors.Is(err, unix.EINVAL) {
+		f.Cause = "the container is sealed: what was mounted when it was made is locked, for everybody"
+		f.Remedy = "make the container without the mount, or without the seal"
+	}
+	return err
 }
 
 // ofMountsFile makes an error about the mounts of config.json one about those of the caller's file.

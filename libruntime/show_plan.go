@@ -24,13 +24,21 @@ func (rt *Runtime) Plan(opts *CreateOptions, attached bool) (*plan.Plan, error) 
 	setHome(b.spec.Process, func() []byte { return passwdOfBundle(b) })
 	o := rt.facts(b, opts, cg)
 	o.Attached = attached
+	if sealed, reason := opts.sealed(b.spec); !sealed && reason != "" {
+		rt.warn("not sealed: " + reason)
+	}
+	var program *seccomp.Program
 	if b.spec.Linux.Seccomp != nil {
 		// Past the cache, which would be written to.
-		program, err := seccomp.Compile(b.spec.Linux.Seccomp)
-		if err != nil {
+		if program, err = seccomp.Compile(b.spec.Linux.Seccomp); err != nil {
 			return nil, err
 		}
 		rt.warn(program.Warnings...)
+	}
+	if program, err = deny(program, o.SeccompDenies); err != nil {
+		return nil, err
+	}
+	if program != nil {
 		o.SeccompProgram, o.SeccompFlags = program.Filter, uint64(program.Flags)
 	}
 	p, err := plan.Compile(b.spec, o)

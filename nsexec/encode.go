@@ -56,8 +56,8 @@ func encode(p *plan.Plan) (*encoded, error) {
 		switch a := op.Action.(type) {
 		case plan.CloseDescriptors:
 			e.preserve = a.Preserve
-		case plan.EnterTimeNamespace:
-			// Only a process whose memory is its own can enter one.
+		case plan.EnterTimeNamespace, plan.Seal:
+			// Only a process whose memory is its own can enter a time namespace, or make a user namespace.
 			e.cloneFlags = 0
 		}
 	}

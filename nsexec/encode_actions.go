@@ -3,6 +3,7 @@ package nsexec
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -60,10 +61,50 @@ func (e *encoder) action(a plan.Action) error {
 		e.slot(0, plan.SlotProc)
 		e.text(0, a.Key)
 		e.text(1, a.Value)
+	case plan.LimitNamespaces:
+		e.code(wire_OP_LIMIT_NAMESPACES)
+		e.slot(0, plan.SlotProc)
+		e.list(0, limits(a.Limits))
+	case plan.Seal:
+		e.code(wire_OP_SEAL)
+		e.slot(0, plan.SlotProc)
+		e.num(uint64(a.Namespaces))
+		e.text(0, idMap(a.UIDs))
+		e.text(1, idMap(a.GIDs))
+		if len(a.Limits) > 0 {
+			e.list(2, limits(a.Limits))
+		}
+	case plan.ProveSeal:
+		e.code(wire_OP_PROVE_SEAL)
+		e.slot(0, plan.SlotProc)
+		if len(a.Masked) > 0 {
+			e.list(0, a.Masked)
+		}
+		if len(a.Readonly) > 0 {
+			e.list(1, a.Readonly)
+		}
 	default:
 		return e.mountAction(a)
 	}
 	return nil
+}
+
+// limits returns the parameters and values that limits stand for, in turn.
+func limits(list []plan.NamespaceLimit) []string {
+	words := make([]string, 0, 2*len(list))
+	for _, l := range list {
+		words = append(words, l.Key(), strconv.FormatUint(uint64(l.Most), 10))
+	}
+	return words
+}
+
+// idMap returns the text of a user namespace's map.
+func idMap(list []plan.IDMapping) string {
+	var b []byte
+	for _, m := range list {
+		b = fmt.Appendf(b, "%d %d %d\n", m.Container, m.Host, m.Size)
+	}
+	return string(b)
 }
 
 func (e *encoder) mountAction(a plan.Action) error {
@@ -219,6 +260,9 @@ func (e *encoder) processAction(a plan.Action) error {
 		e.text(0, a.Label)
 	case plan.NewSession:
 		e.code(wire_OP_NEW_SESSION)
+	case plan.ReopenConsole:
+		e.code(wire_OP_REOPEN_CONSOLE)
+		e.slot(0, plan.SlotConsole)
 	case plan.UseConsole:
 		e.code(wire_OP_USE_CONSOLE)
 		e.slot(0, plan.SlotConsole)
@@ -252,6 +296,7 @@ func (e *encoder) processAction(a plan.Action) error {
 	case plan.SetCapabilities:
 		e.code(wire_OP_SET_CAPABILITIES)
 		e.num(a.Effective, a.Permitted, a.Inheritable, a.Ambient)
+		e.op().flags = uint16(a.Securebits)
 	case plan.SetNoNewPrivileges:
 		e.code(wire_OP_SET_NO_NEW_PRIVS)
 	case plan.ChangeDirectory:
@@ -266,7 +311,7 @@ func (e *encoder) processAction(a plan.Action) error {
 			uid: a.UID, gid: a.GID,
 			bounding: a.Bounding, effective: a.Effective,
 			permitted: a.Permitted, inheritable: a.Inheritable,
-			ambient: a.Ambient,
+			ambient: a.Ambient, securebits: uint32(a.Securebits),
 		}
 		if a.NoNewPrivileges {
 			v.no_new_privs = 1

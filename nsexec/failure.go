@@ -27,10 +27,37 @@ func (s *session) failed(m *message) error {
 				Cause:  "other mounts lie below it, and what they cover must not come to light in an ordinary user's container",
 				Remedy: "take them along: use the option rbind"}
 		}
+	case plan.Seal:
+		return sealFailure(op, call, object, errno)
+	case plan.ProveSeal:
+		if errno == unix.ENOTRECOVERABLE {
+			return &fault.Error{Step: op.String(), Object: strings.TrimSpace(call + " " + object), Err: errSealBroken,
+				Cause: "in the sealed namespaces the kernel lets root do this, so that the seal would be none; a new procfs it " +
+					"refuses only where no mount shows one without masks, as a volume with the machine's /proc does",
+				Remedy: "remove such a mount, or do without the seal"}
+		}
 	case plan.RunHook:
 		return hookFailure(a.Point, op.Origin, strings.TrimPrefix(call, "hook "), object, errno)
 	}
 	return &fault.Error{Step: op.String(), Origin: op.Origin, Object: object, Syscall: call, Err: errno}
+}
+
+var errSealBroken = errors.New("it worked")
+
+// sealFailure is about new namespaces for the seal and their maps.
+func sealFailure(op plan.Op, call, object string, errno syscall.Errno) error {
+	e := &fault.Error{Step: op.String(), Origin: op.Origin, Object: object, Syscall: call, Err: errno}
+	switch {
+	case call == "unshare" && errno == unix.ENOSPC:
+		e.Cause = "there are as many namespaces as the sysctls user.max_user_namespaces and user.max_mnt_namespaces allow, " +
+			"here or further out, or 33 user namespaces lie in each other"
+	case call == "unshare" && errno == unix.EPERM:
+		e.Cause = "the process may make no user namespace: a security module forbids it, or its root directory is not that " +
+			"of its mount namespace"
+	case strings.HasSuffix(object, "_map") && errno == unix.EPERM:
+		e.Cause = "mapping all IDs takes CAP_SETUID, CAP_SETGID and CAP_SETFCAP, which bailey was started without"
+	}
+	return e
 }
 
 // startFailure does the same for what comes after start, where the plan is not at hand.

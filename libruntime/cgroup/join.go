@@ -42,16 +42,21 @@ func (m *Manager) Bring(pid int) error {
 	return m.scope.attach(pid)
 }
 
-// ProcsFiles opens, for writing, the cgroup.procs of every hierarchy, or of the sub-cgroups in it (see
-// [Manager.SubPaths]). A process that writes "0" there enters; it is the opener that must be allowed to.
+// ProcsFiles opens, for writing, the cgroup.procs of the v2 hierarchy and the tasks of the v1 ones, or of the
+// sub-cgroups in them (see [Manager.SubPaths]). A process that writes "0" there enters; it is the opener that must be
+// allowed to.
 func (m *Manager) ProcsFiles(sub []string) ([]*os.File, error) {
 	paths, err := m.SubPaths(sub)
 	if err != nil {
 		return nil, err
 	}
 	var files []*os.File
-	for _, p := range paths {
-		f, err := openToJoin(p+"/cgroup.procs", unix.O_WRONLY)
+	for i, p := range paths {
+		name := "/cgroup.procs"
+		if !m.hs[i].v2() {
+			name = "/tasks"
+		}
+		f, err := openToJoin(p+name, unix.O_WRONLY)
 		if err != nil {
 			for _, f := range files {
 				f.Close()

@@ -33,7 +33,9 @@ type JoinNamespace struct {
 
 // JoinContainer moves the preamble into several namespaces, those in Types, of the process whose pidfd
 // is in Slot, all at once. It is how exec enters a container. The cgroup namespace is not among them, for the
-// reason given at JoinNamespace.
+// reason given at JoinNamespace, unless the container is sealed: it belongs to the user namespace around the sealed one
+// then, where the process is never in, so that only the caller's own privileges can enter it. The process is put
+// into its cgroup by a file that was opened outside, which the kernel judges by who opened it.
 type JoinContainer struct {
 	Slot  Slot
 	Types Namespace

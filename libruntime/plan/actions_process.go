@@ -79,10 +79,13 @@ type SetIDs struct {
 	KeepGroups bool
 }
 
-// SetCapabilities sets the thread's capability sets (bit n: capability n). Ambient is set only where
-// permitted and inheritable contain it, as the kernel demands.
+// SetCapabilities sets the thread's capability sets (bit n: capability n), and its securebits if there are any. Ambient
+// is set only where permitted and inheritable contain it, as the kernel demands. The securebits are not an action of
+// their own, because setting them takes CAP_SETPCAP, which the sets need not have, and one of them would forbid to set
+// the ambient set.
 type SetCapabilities struct {
 	Effective, Permitted, Inheritable, Ambient uint64
+	Securebits                                 Securebits
 }
 
 // SetNoNewPrivileges sets no_new_privs.
@@ -103,6 +106,7 @@ type Verify struct {
 	UID, GID                                             uint32
 	Bounding, Effective, Permitted, Inheritable, Ambient uint64
 	NoNewPrivileges                                      bool
+	Securebits                                           Securebits
 }
 
 // AwaitStart waits until start is called: on the listening socket in Listener, or, if that is empty, on
@@ -118,6 +122,8 @@ type LoadSeccomp struct {
 	Program []byte
 	// Flags are SECCOMP_FILTER_FLAG_*.
 	Flags uint64
+	// Denies are the kinds of namespaces that the program denies besides what config.json says.
+	Denies []string
 }
 
 // Exec executes the payload: the first of Candidates that exists.

@@ -23,6 +23,15 @@ var capabilityNames = [...]string{
 
 const capSysAdmin = 1 << 21
 
+// The numbers of the other capabilities that code names.
+const (
+	capKill, capLinuxImmutable, capNetBindService, capNetBroadcast, capNetAdmin, capNetRaw = 5, 9, 10, 11, 12, 13
+	capIPCLock, capIPCOwner, capSysModule, capSysRawIO, capSysPtrace, capSysPacct          = 14, 15, 16, 17, 19, 20
+	capSysBoot, capSysNice, capSysResource, capSysTime, capSysTTYConfig, capMknod          = 22, 23, 24, 25, 26, 27
+	capLease, capAuditWrite, capAuditControl, capMACOverride, capMACAdmin, capSyslog       = 28, 29, 30, 32, 33, 34
+	capWakeAlarm, capBlockSuspend, capAuditRead, capPerfmon, capBPF, capCheckpointRestore  = 35, 36, 37, 38, 39, 40
+)
+
 // CapabilityNumber returns the kernel's number of a capability such as "CAP_KILL".
 func CapabilityNumber(name string) (number int, ok bool) {
 	for i, n := range capabilityNames {
@@ -56,7 +65,7 @@ type capabilitySets struct{ bounding, effective, permitted, inheritable, ambient
 func (c *compiler) credentials() error {
 	known := uint64(1)<<(c.o.LastCap+1) - 1
 	held := c.o.Held & known
-	if c.ns.has(UserNS) {
+	if c.ns.has(UserNS) || c.o.Seal {
 		// Whoever makes or joins a user namespace has all of them in it.
 		held = known
 	}
@@ -120,8 +129,9 @@ func (c *compiler) keepsSysAdmin() bool {
 	return len(c.o.SeccompProgram) > 0 && !c.process.NoNewPrivileges
 }
 
-func (s capabilitySets) action() SetCapabilities {
-	return SetCapabilities{Effective: s.effective, Permitted: s.permitted, Inheritable: s.inheritable, Ambient: s.ambient}
+func (s capabilitySets) action(bits Securebits) SetCapabilities {
+	return SetCapabilities{Effective: s.effective, Permitted: s.permitted, Inheritable: s.inheritable, Ambient: s.ambient,
+		Securebits: bits}
 }
 
 // withSysAdmin returns the sets with CAP_SYS_ADMIN in force. As it is added to neither the bounding nor the

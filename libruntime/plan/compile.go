@@ -44,6 +44,9 @@ func Compile(s *specs.Spec, o Options) (*Plan, error) {
 	c.enterRoot()
 	c.restrictPaths()
 	c.propagateRoot()
+	if err := c.seal(); err != nil {
+		return nil, err
+	}
 	if err := c.beforeStart(); err != nil {
 		return nil, err
 	}

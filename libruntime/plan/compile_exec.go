@@ -21,8 +21,13 @@ func CompileExec(p *specs.Process, s *specs.Spec, o ExecOptions) (*Plan, error) 
 	c := &compiler{spec: s, process: p, origin: "process ", o: &Options{ID: o.ID, NoNewKeyring: o.NoNewKeyring,
 		PreserveFDs: o.PreserveFDs, Attached: true, CgroupTasks: o.CgroupTasks, CgroupDirectory: o.CgroupDirectory,
 		SeccompProgram: o.SeccompProgram, SeccompFlags: o.SeccompFlags, LastCap: o.LastCap, Held: o.Held,
-		SetgroupsDenied: o.SetgroupsDenied}}
+		SetgroupsDenied: o.SetgroupsDenied, Securebits: o.Securebits, SeccompDenies: o.SeccompDenies}}
 	c.ns = namespacesOf(s).existing()
+	inJoiner := ^CgroupNS
+	if o.Sealed { // see JoinContainer
+		c.ns.joined |= UserNS
+		inJoiner = ^Namespace(0)
+	}
 	if err := c.credentials(); err != nil {
 		return nil, err
 	}
@@ -32,7 +37,7 @@ func CompileExec(p *specs.Process, s *specs.Spec, o ExecOptions) (*Plan, error) 
 
 	c.givenToJoiner()
 	joiner := []Op{{NotDumpable{}, ""}}
-	if types := c.ns.joined &^ CgroupNS; types != 0 {
+	if types := c.ns.joined & inJoiner; types != 0 {
 		joiner = append(joiner, Op{JoinContainer{SlotContainer, types}, "/linux/namespaces"})
 	}
 	// Cloned even where nothing is joined: only a child is in a joined pid namespace, and the plan's second
@@ -40,7 +45,7 @@ func CompileExec(p *specs.Process, s *specs.Spec, o ExecOptions) (*Plan, error) 
 	joiner = append(joiner, Op{Clone{0, c.cgroup()}, ""})
 
 	c.body = make([]Op, 0, 24)
-	c.enterContainer()
+	c.enterContainer(o.Sealed)
 	c.add(DropBounding{c.caps.bounding}, c.field("/capabilities/bounding"))
 	if !c.ns.has(MountNS) {
 		c.give(SlotRoot)
@@ -70,11 +75,11 @@ func (c *compiler) givenToJoiner() {
 }
 
 // enterContainer adds what the process in a container still lacks after the clone.
-func (c *compiler) enterContainer() {
+func (c *compiler) enterContainer(sealed bool) {
 	if a := c.process.ExecCPUAffinity; a != nil && a.Final != "" {
 		c.add(SetAffinity{CPUs: a.Final}, c.field("/execCPUAffinity/final"))
 	}
-	if c.ns.has(CgroupNS) {
+	if c.ns.has(CgroupNS) && !sealed {
 		// By a descriptor of its own: from within the container's user namespace its init cannot be looked
 		// into (ptrace(2), "Ptrace access mode checking") while it is not dumpable, before start for one.
 		c.give(SlotCgroupNamespace)

@@ -69,7 +69,7 @@ func (a SetIDs) String() string {
 }
 
 func (a SetCapabilities) String() string {
-	return "set capabilities: " + sets(a.Effective, a.Permitted, a.Inheritable, a.Ambient)
+	return "set capabilities: " + sets(a.Effective, a.Permitted, a.Inheritable, a.Ambient) + a.Securebits.suffix()
 }
 
 // sets describes the four sets of a thread; effective only where it is not the same as permitted.
@@ -100,7 +100,7 @@ func (a ResolveExecutable) String() string { return "make sure that " + a.Name +
 
 func (a Verify) String() string {
 	s := fmt.Sprintf("read back: user %d, group %d, bounding set %s; capabilities %s", a.UID, a.GID, capabilityWords(a.Bounding),
-		sets(a.Effective, a.Permitted, a.Inheritable, a.Ambient))
+		sets(a.Effective, a.Permitted, a.Inheritable, a.Ambient)) + a.Securebits.suffix()
 	if a.NoNewPrivileges {
 		s += "; no_new_privs"
 	}
@@ -122,7 +122,11 @@ func (a CloseDescriptors) String() string {
 }
 
 func (a LoadSeccomp) String() string {
-	return "load the system-call filter of " + plural(len(a.Program)/8, "instruction")
+	s := "load the system-call filter of " + plural(len(a.Program)/8, "instruction")
+	if len(a.Denies) > 0 {
+		s += ", which denies " + enumerate(a.Denies) + " namespaces"
+	}
+	return s
 }
 
 func (a Exec) String() string {

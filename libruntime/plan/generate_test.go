@@ -219,7 +219,29 @@ func (g generator) options(s *specs.Spec) Options {
 	if s.Linux.Seccomp != nil {
 		o.SeccompProgram = make([]byte, 8*(1+g.IntN(20)))
 	}
+	g.confinement(s, &o)
 	return o
+}
+
+// confinement adds what config.json has no words for.
+func (g generator) confinement(s *specs.Spec, o *Options) {
+	ns := namespacesOf(s)
+	if ns.joined&UserNS != 0 && g.one(2) {
+		o.UIDs, o.GIDs = []IDMapping{{0, 5000, 100}, {100, 7000, 5}}, []IDMapping{{0, 5000, 100}}
+	}
+	o.Seal = ns.made&MountNS != 0 && !o.NoPivot && (ns.joined&UserNS == 0 || len(o.UIDs) > 0) && g.one(2)
+	if g.one(3) {
+		o.Securebits = Securebits(g.IntN(256)) &^ 0x10
+	}
+	if g.one(3) {
+		o.NamespaceLimits = map[Namespace]uint32{UserNS: 0}
+		if o.Seal || ns.made&UserNS != 0 {
+			o.NamespaceLimits[NetworkNS] = uint32(g.IntN(3))
+		}
+		if o.SeccompDenies = o.DeniedByFilter(ns.made&UserNS != 0); o.SeccompDenies != 0 && len(o.SeccompProgram) == 0 {
+			o.SeccompProgram = make([]byte, 8)
+		}
+	}
 }
 
 func hasIDMap(options []string) bool {

@@ -58,7 +58,8 @@ func optionsFor(name string, s *specs.Spec) Options {
 func execOptions(o Options) ExecOptions {
 	return ExecOptions{ID: o.ID, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.PreserveFDs, CgroupTasks: o.CgroupTasks,
 		CgroupDirectory: o.CgroupDirectory, SeccompProgram: o.SeccompProgram, SeccompFlags: o.SeccompFlags,
-		LastCap: o.LastCap, Held: o.Held, SetgroupsDenied: o.SetgroupsDenied}
+		LastCap: o.LastCap, Held: o.Held, SetgroupsDenied: o.SetgroupsDenied, Securebits: o.Securebits,
+		SeccompDenies: o.SeccompDenies, Sealed: o.Seal}
 }
 
 // configurations returns the valid configurations of testdata by name, with the example among them.
@@ -89,6 +90,42 @@ func TestGolden(t *testing.T) {
 	for name, s := range configurations(t) {
 		t.Run(name, func(t *testing.T) {
 			o := optionsFor(name, s)
+			p, err := Compile(s, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareGolden(t, name+".create", p)
+			p, err = CompileExec(s.Process, s, execOptions(o))
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareGolden(t, name+".exec", p)
+		})
+	}
+}
+
+// confined are configurations with choices that config.json has no words for, by the name of the golden file.
+var confined = map[string]struct {
+	config string
+	change func(*Options)
+}{
+	"userns.sealed": {"userns", func(o *Options) { o.Seal = true }},
+	"docker.sealed": {"docker", func(o *Options) { o.Seal = true }},
+	"docker.limited": {"docker", func(o *Options) {
+		o.NamespaceLimits, o.SeccompDenies = map[Namespace]uint32{UserNS: 0, NetworkNS: 0}, UserNS|NetworkNS
+	}},
+	"rootless.sealed": {"rootless", func(o *Options) {
+		o.Seal, o.Securebits, o.NamespaceLimits = true, 0x2f, map[Namespace]uint32{NetworkNS: 2, MountNS: 0}
+	}},
+	"userns.limited": {"userns", func(o *Options) { o.NamespaceLimits = map[Namespace]uint32{UserNS: 0, MountNS: 3} }},
+}
+
+func TestGoldenConfined(t *testing.T) {
+	for name, want := range confined {
+		t.Run(name, func(t *testing.T) {
+			s := configurations(t)[want.config]
+			o := optionsFor(want.config, s)
+			want.change(&o)
 			p, err := Compile(s, o)
 			if err != nil {
 				t.Fatal(err)

@@ -19,8 +19,10 @@ import (
 //   - tree: the root is attached before anything is attached in it, everything in it is made before it is
 //     entered, and masks and read-only paths come after that;
 //   - privileges: the bounding set is dropped once, after the hooks that need all of it and before the root
-//     is entered, so that no file of the container is ever executed with more; then IDs, capabilities,
-//     no_new_privs, each once and in this order; what is read back is what was set;
+//     is entered, so that no file of the container is ever executed with more, and again after a seal, which fills
+//     it; then IDs, capabilities, no_new_privs, each once and in this order; what is read back is what was set;
+//   - seal: after everything that is done to mounts and before the process gets anything that a new user namespace
+//     would take from it; in a user namespace of the container's own; with limits that keep it, and proven at once;
 //   - end: proof before the report, the report before the wait, hooks of the image after it; all
 //     descriptors closed directly before the filter, and under the filter nothing but one change of
 //     capabilities, which can only take away, and the exec.
@@ -36,6 +38,7 @@ func (p *Plan) Check() []error {
 	c.dumpable()
 	c.tree()
 	c.privileges()
+	c.sealed()
 	c.verified()
 	c.end()
 	return c.errs
@@ -285,7 +288,7 @@ func (c *checker) dumpable() {
 			since = i
 		case ok:
 			since = -1
-		case since >= 0 && !is[WriteIDMaps](op) && !is[WriteTimeOffsets](op) && !is[SetOOMScore](op):
+		case since >= 0 && !is[WriteIDMaps](op) && !is[WriteTimeOffsets](op) && !is[SetOOMScore](op) && !is[Seal](op):
 			c.fail(i, "the init is still dumpable")
 		}
 	}
@@ -370,7 +373,7 @@ func (c *checker) tree() {
 
 // privileges checks how they are given up.
 func (c *checker) privileges() {
-	bounding, ids := one[DropBounding](c), one[SetIDs](c)
+	bounding, ids := c.bounding(), one[SetIDs](c)
 	var enter, trusted, image []int
 	for i, op := range c.ops {
 		switch a := op.Action.(type) {
@@ -447,6 +450,7 @@ func (c *checker) verified() {
 		case SetCapabilities:
 			caps++
 			is.Effective, is.Permitted, is.Inheritable, is.Ambient = a.Effective, a.Permitted, a.Inheritable, a.Ambient
+			is.Securebits = a.Securebits
 		case SetNoNewPrivileges:
 			is.NoNewPrivileges = true
 		}

@@ -100,7 +100,11 @@ func isAbsent(v reflect.Value) bool {
 	case reflect.String, reflect.Bool, reflect.Pointer:
 		return v.IsZero()
 	}
-	return v.Type() == reflect.TypeFor[time.Duration]() && v.IsZero()
+	switch v.Type() {
+	case reflect.TypeFor[time.Duration](), reflect.TypeFor[Securebits]():
+		return v.IsZero()
+	}
+	return false
 }
 
 func isCapabilitySet(t reflect.Type, field string) bool {
@@ -117,6 +121,9 @@ func (j *jsonWriter) value(v reflect.Value) {
 	switch x := v.Interface().(type) {
 	case Namespace:
 		j.list(x.names())
+		return
+	case Securebits:
+		j.list(x.Names())
 		return
 	case CreateKind:
 		j.text(x.String())

@@ -155,7 +155,7 @@ func (c *compiler) namespaces() {
 		c.add(JoinNamespace{SlotCgroupNamespace, CgroupNS}, c.ns.origin(CgroupNS))
 	}
 	newTime := c.ns.made&TimeNS != 0
-	if newTime || len(l.Sysctl) > 0 || c.process.ApparmorProfile != "" || c.process.SelinuxLabel != "" {
+	if newTime || c.o.Seal || c.ns.made&UserNS != 0 && len(c.o.NamespaceLimits) > 0 || len(l.Sysctl) > 0 || c.process.ApparmorProfile != "" || c.process.SelinuxLabel != "" {
 		c.openProc(c.ns.made&PIDNS != 0)
 	}
 	if newTime {
@@ -172,6 +172,9 @@ func (c *compiler) namespaces() {
 	}
 	// Sorted, because a map has no order and two plans of one config must be equal.
 	for _, key := range slices.Sorted(maps.Keys(l.Sysctl)) {
+		if _, _, limit := limitOf(key, l.Sysctl[key]); limit && c.o.Seal {
+			continue // it would be in the way of the seal, which writes it in the end
+		}
 		c.add(WriteSysctl{spec.SysctlPath(key), l.Sysctl[key]}, "/linux/sysctl/"+escape(key))
 	}
 }

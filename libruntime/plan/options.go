@@ -26,6 +26,19 @@ type Options struct {
 	// SeccompProgram and SeccompFlags are linux.seccomp, compiled.
 	SeccompProgram []byte
 	SeccompFlags   uint64
+	// Securebits are set for the payload (capabilities(7)).
+	Securebits Securebits
+	// NamespaceLimits are how many namespaces of a kind each user of the container may make; kinds that are not in it
+	// are not limited. See limits.go for what they are where the container has no user namespace of its own.
+	NamespaceLimits map[Namespace]uint32
+	// SeccompDenies are the kinds of namespaces that SeccompProgram denies (DeniedByFilter).
+	SeccompDenies Namespace
+	// Seal seals the payload; see seal.go.
+	Seal bool
+	// UIDs and GIDs are maps of the user namespace that the container shares with others: bailey's own or the one that
+	// it joins. What counts is which IDs there are inside. None means all, but in a joined namespace unknown.
+	// Only the seal needs them.
+	UIDs, GIDs []IDMapping
 	// LastCap is the number of the last capability the kernel knows (/proc/sys/kernel/cap_last_cap).
 	LastCap int
 	// Held are the capabilities that bailey itself may hand on (its bounding set).
@@ -64,6 +77,10 @@ type ExecOptions struct {
 	LastCap         int
 	Held            uint64
 	SetgroupsDenied bool
+	Securebits      Securebits
+	SeccompDenies   Namespace
+	// Sealed says that the container was made with Options.Seal. CgroupDirectory must not be set then.
+	Sealed bool
 }
 
 // CgroupMount is one cgroup hierarchy as a container sees it.

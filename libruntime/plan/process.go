@@ -36,6 +36,9 @@ func (c *compiler) beforeStart() error {
 		c.add(SetExecLabel{"selinux", p.SelinuxLabel}, c.field("/selinuxLabel"))
 	}
 	if p.Terminal {
+		if c.o.Seal {
+			c.add(ReopenConsole{}, c.field("/terminal"))
+		}
 		c.add(UseConsole{}, c.field("/terminal"))
 	}
 	c.scheduling()
@@ -72,14 +75,15 @@ func (c *compiler) beforeStart() error {
 	if c.keepsSysAdmin() {
 		caps = caps.withSysAdmin()
 	}
-	c.add(caps.action(), c.field("/capabilities"))
+	c.warnSecurebits()
+	c.add(caps.action(c.o.Securebits), c.field("/capabilities"))
 	if p.NoNewPrivileges {
 		c.add(SetNoNewPrivileges{}, c.field("/noNewPrivileges"))
 	}
 	c.add(ResolveExecutable{Name: p.Args[0], Candidates: candidates}, c.field("/args/0"))
 	c.add(Verify{UID: p.User.UID, GID: p.User.GID, Bounding: caps.bounding, Effective: caps.effective,
 		Permitted: caps.permitted, Inheritable: caps.inheritable, Ambient: caps.ambient,
-		NoNewPrivileges: p.NoNewPrivileges}, "")
+		NoNewPrivileges: p.NoNewPrivileges, Securebits: c.o.Securebits}, "")
 	return nil
 }
 
@@ -90,7 +94,11 @@ func (c *compiler) beforeStart() error {
 func (c *compiler) payload() {
 	c.add(CloseDescriptors{c.o.PreserveFDs}, "")
 	if len(c.o.SeccompProgram) > 0 {
-		c.add(LoadSeccomp{Program: c.o.SeccompProgram, Flags: c.o.SeccompFlags}, "/linux/seccomp")
+		origin := "/linux/seccomp"
+		if c.spec.Linux.Seccomp == nil {
+			origin = ""
+		}
+		c.add(LoadSeccomp{Program: c.o.SeccompProgram, Flags: c.o.SeccompFlags, Denies: c.o.SeccompDenies.names()}, origin)
 	}
 	// Valid by now: beforeStart has asked, too.
 	candidates, _ := c.candidates()

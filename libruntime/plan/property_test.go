@@ -164,6 +164,19 @@ func changed[T Action](change func(T) Action) func(ops *[]Op) bool {
 	}
 }
 
+// changedLast replaces the last T.
+func changedLast[T Action](change func(T) Action) func(ops *[]Op) bool {
+	return func(ops *[]Op) bool {
+		all := find[T](*ops)
+		if len(all) == 0 {
+			return false
+		}
+		i := all[len(all)-1]
+		(*ops)[i].Action = change((*ops)[i].Action.(T))
+		return true
+	}
+}
+
 var mutations = []mutation{
 	{"no NotDumpable", without[NotDumpable]},
 	{"maps that nobody can write", without[SetDumpable]},
@@ -312,6 +325,67 @@ var mutations = []mutation{
 		return changed(func(a SetCapabilities) Action { a.Ambient = more(a.Ambient); return a })(ops) &&
 			changed(func(v Verify) Action { v.Ambient = more(v.Ambient); return v })(ops)
 	}},
+	{"no seal", without[Seal]},
+	{"sealed twice", twice[Seal]},
+	{"no proof of the seal", without[ProveSeal]},
+	{"proof without a seal", func(ops *[]Op) bool { return indexOf[Seal](*ops) < 0 && inserted[SetUmask](ProveSeal{})(ops) }},
+	{"seal before the masks", moved[Seal, MaskPath](false)},
+	{"seal before the hooks", func(ops *[]Op) bool { return indexOf[Seal](*ops) >= 0 && moved[Seal, RunHooks](false)(ops) }},
+	{"seal without capabilities", moved[Seal, SetIDs](true)},
+	{"seal that takes the keyring", moved[Seal, JoinKeyring](true)},
+	{"mount behind the seal", inserted[ProveSeal](ReadonlyPath{"/x"})},
+	{"bounding set full behind the seal", func(ops *[]Op) bool {
+		i := find[DropBounding](*ops)
+		if len(i) < 2 {
+			return false
+		}
+		*ops = slices.Delete(*ops, i[1], i[1]+1)
+		return true
+	}},
+	{"other bounding set behind the seal", func(ops *[]Op) bool {
+		i := find[DropBounding](*ops)
+		if len(i) < 2 {
+			return false
+		}
+		a := (*ops)[i[1]].Action.(DropBounding)
+		a.Keep ^= 2
+		(*ops)[i[1]].Action = a
+		return true
+	}},
+	{"seal that leaves user namespaces", changedLast(func(a Seal) Action {
+		a.Limits = slices.DeleteFunc(slices.Clone(a.Limits), func(l NamespaceLimit) bool { return l.Kind == UserNS })
+		return a
+	})},
+	{"seal that leaves cgroup namespaces", changedLast(func(a Seal) Action {
+		a.Limits = slices.Clone(a.Limits)
+		for i := range a.Limits {
+			if a.Limits[i].Kind == CgroupNS {
+				a.Limits[i].Most = 1
+			}
+		}
+		return a
+	})},
+	{"seal that locks nothing", changedLast(func(a Seal) Action { a.Namespaces = UserNS; return a })},
+	{"proof of less than was covered", func(ops *[]Op) bool {
+		i := indexOf[ProveSeal](*ops)
+		if i < 0 {
+			return false
+		}
+		if a := (*ops)[i].Action.(ProveSeal); len(a.Masked)+len(a.Readonly) == 0 {
+			return false
+		}
+		(*ops)[i].Action = ProveSeal{}
+		return true
+	}},
+	{"limits beside a seal", inserted[ProveSeal](LimitNamespaces{})},
+	{"limits twice", twice[LimitNamespaces]},
+	{"limits before the namespaces are made", moved[LimitNamespaces, Unshare](false)},
+	{"limits without capabilities", moved[LimitNamespaces, SetIDs](true)},
+	{"limits of a namespace that others share", func(ops *[]Op) bool {
+		made := (*ops)[indexOf[Clone](*ops)].Action.(Clone).Namespaces
+		return made&UserNS == 0 && indexOf[OpenProc](*ops) >= 0 && inserted[DropBounding](LimitNamespaces{})(ops)
+	}},
+	{"other securebits than proven", changed(func(a SetCapabilities) Action { a.Securebits ^= 1; return a })},
 	{"cgroup namespace by the clone", changed(func(a Clone) Action { a.Namespaces |= CgroupNS; return a })},
 }
 

@@ -12,7 +12,7 @@ func uses(a Action) []Slot {
 		slots = []Slot{a.Slot}
 	case Clone:
 		slots = []Slot{a.Cgroup}
-	case EnterTimeNamespace, WriteSysctl, SetExecLabel:
+	case EnterTimeNamespace, WriteSysctl, SetExecLabel, LimitNamespaces, Seal, ProveSeal:
 		slots = []Slot{SlotProc}
 	case AttachRoot, PivotRoot, MoveRoot, Chroot, RemountInPlace, Unmount, MakeDirectory, MakeDevice, MakeSymlink, ReadonlyPath:
 		slots = []Slot{SlotRoot}
@@ -32,7 +32,7 @@ func uses(a Action) []Slot {
 		slots = []Slot{SlotConsole, SlotRoot}
 	case SendConsole:
 		slots = []Slot{SlotConsoleMaster}
-	case UseConsole:
+	case UseConsole, ReopenConsole:
 		slots = []Slot{SlotConsole}
 	case RunHook:
 		slots = []Slot{SlotState}

@@ -24,19 +24,38 @@ const (
 	memWords = 16   // BPF_MEMWORDS
 )
 
-// The opcodes that the prologue is made of.
+// The opcodes that this package's own instructions are made of.
 const (
 	ldAbs = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	and   = unix.BPF_ALU | unix.BPF_AND | unix.BPF_K
 	ja    = unix.BPF_JMP | unix.BPF_JA
 	jeq   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 	jgt   = unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K
 	jge   = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
+	jset  = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
 	ret   = unix.BPF_RET | unix.BPF_K
+)
+
+// Verdicts of their own.
+const (
+	retENOSYS = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	retEPERM  = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 )
 
 func insnAt(prog []byte, i int) insn {
 	b := prog[i*insnSize:]
 	return insn{binary.NativeEndian.Uint16(b), b[2], b[3], binary.NativeEndian.Uint32(b[4:])}
+}
+
+// encode returns instructions as an array of struct sock_filter.
+func encode(prog []insn) []byte {
+	b := make([]byte, 0, insnSize*len(prog))
+	for _, i := range prog {
+		b = binary.NativeEndian.AppendUint16(b, i.code)
+		b = append(b, i.jt, i.jf)
+		b = binary.NativeEndian.AppendUint32(b, i.k)
+	}
+	return b
 }
 
 // Check reports whether a program is one that the kernel would accept as a seccomp filter: valid

@@ -3,8 +3,6 @@
 package seccomp
 
 import (
-	"encoding/binary"
-
 	"github.com/opencontainers/runtime-spec/specs-go"
 	libseccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/sys/unix"
@@ -16,9 +14,6 @@ import (
 // architecture, numbers above all those that the profile names (and so must have known) fail with
 // ENOSYS. Numbers outside the common sequence (x32's variants, ARM's private calls) go on to the
 // profile, as does everything that the prologue does not expressly handle.
-
-// retENOSYS is what the prologue returns.
-const retENOSYS = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
 
 // note remembers that the profile names a system call.
 func (c *compiler) note(name string) {
@@ -102,15 +97,4 @@ func (c *compiler) archBlock(token uint32) []insn {
 	}
 	block = append(block, ranges...)
 	return append(block, insn{code: ja})
-}
-
-// encode returns instructions as an array of struct sock_filter.
-func encode(prog []insn) []byte {
-	b := make([]byte, 0, insnSize*len(prog))
-	for _, i := range prog {
-		b = binary.NativeEndian.AppendUint16(b, i.code)
-		b = append(b, i.jt, i.jf)
-		b = binary.NativeEndian.AppendUint32(b, i.k)
-	}
-	return b
 }

@@ -2,11 +2,7 @@
 
 package seccomp
 
-import (
-	"slices"
-
-	"golang.org/x/sys/unix"
-)
+import "slices"
 
 // What loading a filter costs is for the most part not its verification but this: the kernel evaluates it
 // for every system call number in advance, to know those that are always allowed (seccomp_cache_prepare,
@@ -24,11 +20,6 @@ type node struct {
 	k       uint32
 	yes, no int // ldAbs and `and` go on to yes; -1 where there is none
 }
-
-const (
-	and  = unix.BPF_ALU | unix.BPF_AND | unix.BPF_K
-	jset = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
-)
 
 // simplifier holds nodes by number. Equal nodes have one number, so that pieces of programs do the same if
 // they have the same number.

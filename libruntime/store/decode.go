@@ -91,6 +91,16 @@ func (r *Record) field(d *jsontext.Decoder, name string) error {
 		n, err := number(d, name, 1<<63-1)
 		r.StartTime = n
 		return err
+	case "sealed":
+		return boolean(d, name, &r.Sealed)
+	case "deniedNamespaces":
+		n, err := number(d, name, 1<<32-1)
+		r.DeniedNamespaces = n
+		return err
+	case "securebits":
+		n, err := number(d, name, 1<<8-1)
+		r.Securebits = uint8(n)
+		return err
 	case "cgroupsDisabled":
 		return boolean(d, name, &r.CgroupsDisabled)
 	case "rootless":

@@ -59,6 +59,12 @@ type Record struct {
 	Hooks []string
 	// OwnIDs says that the container got a user namespace, with its maker's own IDs, that its configuration has not.
 	OwnIDs bool
+	// Sealed says that the payload is in a user and a mount namespace inside of those that the configuration says.
+	Sealed bool
+	// DeniedNamespaces (CLONE_NEW* flags) are those that the system-call filter denies besides the configuration's.
+	DeniedNamespaces uint64
+	// Securebits (SECBIT_* flags) are those of every process that bailey executes in the container.
+	Securebits uint8
 	// CgroupsDisabled and Rootless are choices of create that later commands must make again.
 	CgroupsDisabled, Rootless bool
 }
@@ -97,6 +103,17 @@ func (r *Record) encode() ([]byte, error) {
 	b = strconv.AppendBool(b, r.CgroupsDisabled)
 	b = append(b, `,"rootless":`...)
 	b = strconv.AppendBool(b, r.Rootless)
+	if r.Sealed {
+		b = append(b, `,"sealed":true`...)
+	}
+	if r.DeniedNamespaces != 0 {
+		b = append(b, `,"deniedNamespaces":`...)
+		b = strconv.AppendUint(b, r.DeniedNamespaces, 10)
+	}
+	if r.Securebits != 0 {
+		b = append(b, `,"securebits":`...)
+		b = strconv.AppendUint(b, uint64(r.Securebits), 10)
+	}
 	if r.OwnIDs {
 		b = append(b, `,"ownIDs":true`...)
 	}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <linux/stat.h>
 #include <linux/tty.h>
 
@@ -132,6 +133,36 @@ int attach_console(struct preamble *p, const struct wire_op *op)
 	}
 	sys_close((int)clone);
 	return err;
+}
+
+/* A terminal's number is that of its device. The image can have put anything there, so the two are compared. */
+int reopen_console(struct preamble *p, const struct wire_op *op)
+{
+	struct open_how how = {.flags = O_RDWR | O_NOCTTY | O_CLOEXEC,
+			       .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+	struct statx is, found;
+	char path[24] = "/dev/pts/", digits[12];
+	size_t n = str_len(path), len = 0;
+	long err = sys_5(statx, slot_of(p, op->slot[0]), "", AT_EMPTY_PATH, STATX_INO, &is);
+
+	if (err < 0)
+		return failed(p, err, "statx", 0);
+	uint32_t number = is.stx_rdev_minor;
+	do
+		digits[len++] = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	while (len)
+		path[n++] = digits[--len];
+	path[n] = '\0';
+	long fd = sys_4(openat2, AT_FDCWD, path, &how, sizeof how);
+	if (fd < 0)
+		return 0;
+	if (sys_5(statx, fd, "", AT_EMPTY_PATH, STATX_INO, &found) == 0 && found.stx_ino == is.stx_ino &&
+	    found.stx_dev_major == is.stx_dev_major && found.stx_dev_minor == is.stx_dev_minor)
+		set_slot(p, op->slot[0], (int)fd);
+	else
+		sys_close((int)fd);
+	return 0;
 }
 
 int use_console(struct preamble *p, const struct wire_op *op)

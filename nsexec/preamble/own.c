@@ -52,8 +52,7 @@ int open_proc(struct preamble *p, const struct wire_op *op)
 	return 0;
 }
 
-/* Opens a file of our own procfs. No part of the path may be a link or lie on another mount. */
-static int open_proc_file(struct preamble *p, int proc, const char *path, int flags)
+int open_proc_file(struct preamble *p, int proc, const char *path, int flags)
 {
 	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
 			       .resolve =

@@ -69,7 +69,19 @@ unsigned device_number(unsigned major, unsigned minor);
 /* copy.c: what is in the directory from, into the empty directory to */
 int copy_tree(struct preamble *p, int from, int to);
 
-/* The operations: joining in join.c, namespaces in own.c, mounts in mount.c, devices and the terminal in
+/* own.c: a file of our own procfs; no part of the path may be a link or lie on another mount */
+int open_proc_file(struct preamble *p, int proc, const char *path, int flags);
+
+/* seal.c: a child that does something in our place, and whose failure is ours */
+struct child {
+	int pid, pipe;
+};
+
+int start_child(struct preamble *p, struct child *c);
+__attribute__((noreturn)) void end_child(struct preamble *p, const struct child *c, int err);
+int await_child(struct preamble *p, const struct child *c);
+
+/* The operations: joining in join.c, namespaces in own.c, the seal in seal.c and prove.c, mounts in mount.c, devices and the terminal in
    device.c, hooks in hook.c, privileges in privilege.c, the way to the payload in payload.c. */
 #define X(name, function, slots, refs, flags) operation function;
 WIRE_CODES(X)

@@ -65,16 +65,28 @@ int set_ids(struct preamble *p, const struct wire_op *op)
 	return failed(p, sys_5(prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0), "prctl(PR_SET_KEEPCAPS)", 0);
 }
 
-int set_capabilities(struct preamble *p, const struct wire_op *op)
+/* capset(2) of the operation's sets and, beyond them, of what more permits and makes effective. */
+static long set_sets(const struct wire_op *op, uint64_t more)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2];
 
 	for (int i = 0; i < 2; i++)
-		d[i] = (struct __user_cap_data_struct){.effective = (uint32_t)(op->num[0] >> 32 * i),
-						       .permitted = (uint32_t)(op->num[1] >> 32 * i),
+		d[i] = (struct __user_cap_data_struct){.effective = (uint32_t)((op->num[0] | more) >> 32 * i),
+						       .permitted = (uint32_t)((op->num[1] | more) >> 32 * i),
 						       .inheritable = (uint32_t)(op->num[2] >> 32 * i)};
-	long err = sys_2(capset, &h, d);
+	return sys_2(capset, &h, d);
+}
+
+/*
+ * Securebits take CAP_SETPCAP, which the sets need not have, so that it is dropped last; and they come after the
+ * ambient set, which one of them forbids to raise.
+ */
+int set_capabilities(struct preamble *p, const struct wire_op *op)
+{
+	uint64_t more = op->flags ? 1ULL << CAP_SETPCAP : 0;
+	long err = set_sets(op, more);
+
 	if (err < 0)
 		return failed(p, err, "capset", 0);
 	err = sys_5(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
@@ -87,7 +99,15 @@ int set_capabilities(struct preamble *p, const struct wire_op *op)
 		if (err < 0)
 			return failed(p, err, "prctl(PR_CAP_AMBIENT_RAISE)", 0);
 	}
-	return 0;
+	if (!op->flags)
+		return 0;
+	/* Those that bailey was started with, under a service manager for one, stay; locked ones would have to. */
+	long bits = sys_5(prctl, PR_GET_SECUREBITS, 0, 0, 0, 0);
+	if (bits < 0)
+		return failed(p, bits, "prctl(PR_GET_SECUREBITS)", 0);
+	if ((err = sys_5(prctl, PR_SET_SECUREBITS, bits | op->flags, 0, 0, 0)) < 0)
+		return failed(p, err, "prctl(PR_SET_SECUREBITS)", 0);
+	return failed(p, set_sets(op, 0), "capset", 0);
 }
 
 int set_no_new_privs(struct preamble *p, const struct wire_op *op)
@@ -124,6 +144,9 @@ int verify(struct preamble *p, const struct wire_op *op)
 	uint64_t could = want->permitted & want->inheritable;
 	if (read_set(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, could) != want->ambient)
 		return failed(p, -EIO, "prctl(PR_CAP_AMBIENT)", "another ambient set than was set");
+	long bits = sys_5(prctl, PR_GET_SECUREBITS, 0, 0, 0, 0);
+	if (bits < 0 || (want->securebits & ~(uint64_t)bits))
+		return failed(p, bits < 0 ? bits : -EIO, "prctl(PR_GET_SECUREBITS)", "fewer securebits than were set");
 	long nnp = sys_5(prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 	if (nnp < 0 || (want->no_new_privs && !nnp))
 		return failed(p, -EIO, "prctl(PR_GET_NO_NEW_PRIVS)", "no_new_privs is not set");

@@ -58,17 +58,18 @@ struct wire_header {
 struct wire_verify {
 	uint32_t uid, gid;
 	uint64_t bounding, effective, permitted, inheritable, ambient;
-	uint32_t no_new_privs, reserved;
+	uint32_t no_new_privs, securebits;
 };
 
-#define WIRE_FLAG_RECURSIVE   1u /* SET_MOUNT_ATTRIBUTES, REMOUNT */
-#define WIRE_FLAG_NO_SYMLINKS 1u /* ATTACH */
-#define WIRE_FLAG_COPY_UP     2u /* ATTACH */
-#define WIRE_FLAG_KEEP_MODE   4u /* ATTACH */
-#define WIRE_FLAG_NO_FOLLOW   8u /* ATTACH */
-#define WIRE_FLAG_EXACT	      1u /* MAKE_SYMLINK */
-#define WIRE_FLAG_TAKE_LINK   2u /* CLONE_TREE */
-#define WIRE_FLAG_KEEP_GROUPS 1u /* SET_IDS */
+#define WIRE_FLAG_RECURSIVE   1u    /* SET_MOUNT_ATTRIBUTES, REMOUNT */
+#define WIRE_FLAG_NO_SYMLINKS 1u    /* ATTACH */
+#define WIRE_FLAG_COPY_UP     2u    /* ATTACH */
+#define WIRE_FLAG_KEEP_MODE   4u    /* ATTACH */
+#define WIRE_FLAG_NO_FOLLOW   8u    /* ATTACH */
+#define WIRE_FLAG_EXACT	      1u    /* MAKE_SYMLINK */
+#define WIRE_FLAG_TAKE_LINK   2u    /* CLONE_TREE */
+#define WIRE_FLAG_KEEP_GROUPS 1u    /* SET_IDS */
+#define WIRE_SECUREBITS	      0xefu /* SET_CAPABILITIES: SECBIT_* themselves */
 
 /* What ATTACH makes where its target does not exist (num[0]). */
 enum wire_create { WIRE_CREATE_NOTHING, WIRE_CREATE_DIRECTORY, WIRE_CREATE_FILE, WIRE_CREATE_LIKE_SOURCE };
@@ -118,20 +119,25 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(PIVOT_ROOT, pivot_into, "i---", "---", 0)                                                                    \
 	X(MOVE_ROOT, move_root, "i---", "---", 0)                                                                      \
 	X(CHROOT, enter_root, "i---", "---", 0)                                                                        \
-	X(MASK_PATH, mask_path, "iii-", "s--", 0)	  /* slot: root, null, empty */                                \
-	X(READONLY_PATH, readonly_path, "i---", "s--", 0) /* slot: root */                                             \
+	X(MASK_PATH, mask_path, "iii-", "s--", 0)		/* slot: root, null, empty */                          \
+	X(READONLY_PATH, readonly_path, "i---", "s--", 0)	/* slot: root */                                       \
+	X(LIMIT_NAMESPACES, limit_namespaces, "i---", "l--", 0) /* slot: proc; ref: key, number, ... */                \
+	X(SEAL, seal, "i---", "ssL", 0) /* slot: proc; num: kinds; ref: uid map, gid map, limits as above */           \
+	X(PROVE_SEAL, prove_seal, "i---", "LL-", 0)	  /* slot: proc; ref: masked, read-only paths */               \
 	X(RUN_HOOK, run_hook, "?---", "sll", 0)		  /* slot: state; num: timeout in ms; ref: path, args, env */  \
 	X(DROP_BOUNDING, drop_bounding, "----", "---", 0) /* num: keep */                                              \
 	X(JOIN_KEYRING, join_keyring, "----", "s--", 0)                                                                \
 	X(SET_EXEC_LABEL, set_exec_label, "i---", "s--", 0) /* slot: proc; num: enum wire_lsm */                       \
 	X(NEW_SESSION, new_session, "----", "---", 0)                                                                  \
+	X(REOPEN_CONSOLE, reopen_console, "i---", "---", 0)                                                            \
 	X(USE_CONSOLE, use_console, "i---", "---", 0)                                                                  \
 	X(SET_MEMORY_POLICY, set_memory_policy, "----", "B--",                                                         \
 	  0) /* num: mode with flags, bits of the mask; ref: the mask */                                               \
 	X(SET_PERSONALITY, set_personality, "----", "---", 0)                                                          \
 	X(SET_UMASK, set_umask, "----", "---", 0)                                                                      \
 	X(SET_IDS, set_ids, "----", "B--", WIRE_FLAG_KEEP_GROUPS) /* num: uid, gid; ref: uint32_t groups */            \
-	X(SET_CAPABILITIES, set_capabilities, "----", "---", 0) /* num: effective, permitted, inheritable, ambient */  \
+	X(SET_CAPABILITIES, set_capabilities, "----", "---",                                                           \
+	  WIRE_SECUREBITS) /* num: effective, permitted, inheritable, ambient */                                       \
 	X(SET_NO_NEW_PRIVS, set_no_new_privs, "----", "---", 0)                                                        \
 	X(CHANGE_DIRECTORY, change_directory, "----", "s--", 0)                                                        \
 	X(RESOLVE_EXECUTABLE, resolve_executable, "----", "sl-", 0)                                                    \

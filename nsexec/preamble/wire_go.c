@@ -130,7 +130,7 @@ int main(void)
 	FIELD(wire_verify, inheritable);
 	FIELD(wire_verify, ambient);
 	FIELD(wire_verify, no_new_privs);
-	FIELD(wire_verify, reserved);
+	FIELD(wire_verify, securebits);
 	END(wire_verify);
 	STRUCT("wireMessage");
 	FIELD(wire_message, kind);

@@ -27,6 +27,8 @@ type victim struct {
 	*testing.T
 	e *harness.Env
 	c *harness.Container
+	// flags are more flags of create and run.
+	flags []string
 }
 
 func newVictim(t *testing.T, v harness.View, changes ...harness.Change) *victim {
@@ -35,7 +37,7 @@ func newVictim(t *testing.T, v harness.View, changes ...harness.Change) *victim 
 	if os.Getenv(harness.BinaryVariable) == "" {
 		e.Runtime = harness.FaultyBinary(t)
 	}
-	return &victim{t, e, e.Container(append([]harness.Change{everything}, changes...)...)}
+	return &victim{t, e, e.Container(append([]harness.Change{everything}, changes...)...), nil}
 }
 
 // everything asks for operations of most kinds.
@@ -59,7 +61,7 @@ func (v *victim) bailey(fault string, args ...string) *harness.Result {
 // create, start and run are those commands with everything that they need.
 func (v *victim) create(fault string) *harness.Result {
 	v.Helper()
-	return v.bailey(fault, "create", "--bundle", v.c.Bundle, "--pid-file", v.e.Path("pid"), v.c.ID)
+	return v.bailey(fault, append(append([]string{"create", "--bundle", v.c.Bundle, "--pid-file", v.e.Path("pid")}, v.flags...), v.c.ID)...)
 }
 
 func (v *victim) start(fault string) *harness.Result {
@@ -179,21 +181,33 @@ func TestStart(t *testing.T) {
 }
 
 // run, which is create and start in one.
-func TestRun(t *testing.T) {
-	eachVariant(t, func(v *victim) {
-		v.c.Spec.Process.Args = []string{"sh", "-c", "exit 42"}
-		v.c.WriteSpec()
-		for _, who := range who {
-			n := v.each(who, func(fault string) bool {
-				r := v.bailey(fault, "run", "--bundle", v.c.Bundle, v.c.ID)
-				return r.Code != 42
-			})
-			v.Logf("%s: run killed at %d points, %d clean", who, n, n)
-			if n == 0 {
-				v.Errorf("%s was never killed: the build has no faults", who)
-			}
+func TestRun(t *testing.T) { eachVariant(t, killedInRun) }
+
+// A sealed container, with the processes that help to seal it and to prove it.
+func TestSealedRun(t *testing.T) {
+	harness.NeedRoot(t)
+	for name, change := range variants() {
+		t.Run(name, func(t *testing.T) {
+			v := newVictim(t, harness.ShortViews()[0], change)
+			v.flags = []string{"--seal", "always"}
+			killedInRun(v)
+		})
+	}
+}
+
+func killedInRun(v *victim) {
+	v.c.Spec.Process.Args = []string{"sh", "-c", "exit 42"}
+	v.c.WriteSpec()
+	for _, who := range who {
+		n := v.each(who, func(fault string) bool {
+			r := v.bailey(fault, append(append([]string{"run", "--bundle", v.c.Bundle}, v.flags...), v.c.ID)...)
+			return r.Code != 42
+		})
+		v.Logf("%s: run killed at %d points, %d clean", who, n, n)
+		if n == 0 {
+			v.Errorf("%s was never killed: the build has no faults", who)
 		}
-	})
+	}
 }
 
 // delete of a container that runs, one that waits and one that has stopped.

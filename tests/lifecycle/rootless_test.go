@@ -107,6 +107,42 @@ func TestRootless(t *testing.T) {
 	}
 }
 
+// An ordinary user's container is sealed like any other, with one ID and with many, and so is what is executed in it.
+func TestRootlessSeal(t *testing.T) {
+	const script = `id -u; cat /proc/self/uid_map | tr -s ' '; cat /proc/self/setgroups; echo text > /work/new && stat -c %u /work/new
+		umount /proc/keys 2>&1; unshare -U true 2>&1; unshare -m umount /proc/keys 2>&1; unshare -pmf mount -t proc proc /tmp 2>&1; wc -c < /proc/keys; true`
+	for _, more := range []bool{false, true} {
+		t.Run(fmt.Sprint("subordinate IDs ", more), func(t *testing.T) {
+			u := newUser(t)
+			c := u.container(more, harness.Sh(script), harness.Capabilities("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SYS_CHROOT"))
+			maps, setgroups := " 0 0 1\n", "deny\n"
+			if more {
+				maps, setgroups = fmt.Sprintf(" 0 0 1\n 1 1 %d\n", subCount), "allow\n"
+			}
+			want := "0\n" + maps + setgroups + "0\n" +
+				"umount: can't unmount /proc/keys: Invalid argument\n" +
+				"unshare: unshare(0x10000000): No space left on device\n" +
+				"umount: can't unmount /proc/keys: Invalid argument\n" +
+				"mount: permission denied (are you root?)\n0\n"
+			if r := u.run(c.RunArgs("--seal", "always")...); r.OK(u.e) != want {
+				t.Errorf("%s\nwant %q", r, want)
+			}
+			c.Spec.Process.Args = []string{"sleep", "1000"}
+			c.WriteSpec()
+			u.run(c.RunArgs("--detach", "--seal", "always")...).OK(u.e)
+			if r := u.run(c.ExecArgs(nil, "sh", "-c", script)...); r.OK(u.e) != want {
+				t.Errorf("exec: %s\nwant %q", r, want)
+			}
+			u.run("delete", "--force", c.ID).OK(u.e)
+			// Nothing is asked for that it would lose.
+			c = u.container(more, harness.Sh("unshare -U true 2>/dev/null || echo sealed"), harness.Capabilities())
+			if r := u.run(c.RunArgs("--seal", "auto")...); r.OK(u.e) != "sealed\n" {
+				t.Errorf("auto: %s", r)
+			}
+		})
+	}
+}
+
 // The life cycle of an ordinary user's container, with every command.
 func TestRootlessLifeCycle(t *testing.T) {
 	u := newUser(t)

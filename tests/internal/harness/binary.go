@@ -16,7 +16,7 @@ import (
 const BinaryVariable = "BAILEY_BINARY"
 
 // ProgramsVariable names the variable with the directory of the programs that the tests need, for machines without Go:
-// bailey, bailey-faults, probe.
+// bailey, bailey-faults, confined, probe.
 const ProgramsVariable = "BAILEY_PROGRAMS"
 
 type program struct {
@@ -26,7 +26,7 @@ type program struct {
 }
 
 var (
-	runtimeBinary, faultyBinary, probeBinary program
+	runtimeBinary, faultyBinary, probeBinary, confinedBinary program
 
 	// As in the Makefile.
 	binaryFlags = []string{"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -E baileyentry"}
@@ -51,6 +51,12 @@ func FaultyBinary(t testing.TB) string {
 func Probe(t testing.TB) string {
 	t.Helper()
 	return probeBinary.get(t, "probe", "./tests/internal/probe", "CGO_ENABLED=0", "-trimpath", "-buildvcs=false")
+}
+
+// Confined returns the path of a program that runs containers with choices for which the command line has no flags.
+func Confined(t testing.TB) string {
+	t.Helper()
+	return confinedBinary.get(t, "confined", "./tests/internal/confined", "CGO_ENABLED=0", "-trimpath", "-buildvcs=false")
 }
 
 func (p *program) get(t testing.TB, name, pkg, env string, flags ...string) string {

@@ -103,6 +103,15 @@ func (c *Container) Run(flags ...string) *Result {
 	return c.Env.Bailey(c.RunArgs(flags...)...)
 }
 
+// RunConfined runs the container with choices of the library's, flags of tests/internal/confined.
+func (c *Container) RunConfined(flags ...string) *Result {
+	c.Env.T.Helper()
+	args := append([]string{"-root", c.Env.Root, "-bundle", c.Bundle}, flags...)
+	r := c.Env.Run(Options{Runtime: Confined(c.Env.T), NoGlobals: true}, append(args, c.ID)...)
+	c.saw(r)
+	return r
+}
+
 // RunAttached starts `bailey run` and waits until the container runs.
 func (c *Container) RunAttached(o Options, flags ...string) *Command {
 	c.Env.T.Helper()
