@@ -64,6 +64,8 @@ type side struct {
 	named       map[uint64]string
 	// own are the account's IDs, usable those of them that are nobody else's and exist here. Both are merged.
 	own, usable []span
+	// exist are the IDs of this user namespace, nil in the initial one, which has all.
+	exist []span
 }
 
 // accounts is what the machine's files say.
@@ -92,9 +94,10 @@ func (l *Ledger) accounts() (*accounts, error) {
 		}{{&a.users, "uid_map"}, {&a.groups, "gid_map"}} {
 			text, err := os.ReadFile(l.o.Paths.Proc + "/self/" + s.file)
 			if err != nil {
-				return nil, fault.Wrap(err, "read which IDs exist in this user namespace", s.file)
+				return nil, fault.Wrap(err, "read which IDs exist in this user namespace", "")
 			}
-			s.usable = both(s.usable, merged(existing(string(text))))
+			s.exist = merged(existing(string(text)))
+			s.usable = both(s.usable, s.exist)
 		}
 	}
 	a.blocks = pair(a.users.usable, a.groups.usable)
@@ -106,7 +109,7 @@ func (l *Ledger) accounts() (*accounts, error) {
 func (s *side) read(aliases []string, account string) ([]string, error) {
 	text, err := os.ReadFile(s.names)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return nil, fault.Wrap(err, "read the names of IDs", s.names)
+		return nil, fault.Wrap(err, "read the names of IDs in "+s.names, "")
 	}
 	s.named = named(string(text))
 	if aliases == nil {
@@ -122,7 +125,7 @@ func (s *side) read(aliases []string, account string) ([]string, error) {
 	}
 	text, err = os.ReadFile(s.file)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return nil, fault.Wrap(err, "read the subordinate IDs", s.file)
+		return nil, fault.Wrap(err, "read the subordinate IDs in "+s.file, "")
 	}
 	s.grants, s.malformed = grants(string(text))
 	var others []span

@@ -7,8 +7,8 @@ import "math"
 // itself (SUB_UID_MAX). From 2^31 on programs that count in signed numbers fail.
 var preferred = []span{
 	{0x70000000, 0x7FFE0000},
-	{0x80000 * 2, 0x70000000},
-	{100000, 0x80000 * 2},
+	{0x80000, 0x70000000},
+	{100000, 0x80000},
 }
 
 // block returns a free stretch for the lines of an account: that no line of any account has, no name, and no live
@@ -28,9 +28,13 @@ func (l *Ledger) block(a *accounts, live []Live, size uint64, shrink bool) (firs
 	}
 	taken = append(taken, span{math.MaxUint32, math.MaxUint32 + 1})
 	taken = merged(taken)
+	exist := []span{{0, math.MaxUint32}}
+	if a.users.exist != nil {
+		exist = both(a.users.exist, a.groups.exist)
+	}
 	for {
 		for _, where := range preferred {
-			for _, gap := range without([]span{where}, taken) {
+			for _, gap := range without(both([]span{where}, exist), taken) {
 				if first = roundUp(gap.first, unit); first+size <= gap.end {
 					return first, size, true
 				}

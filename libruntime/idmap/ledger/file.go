@@ -46,7 +46,7 @@ func readBoot(file string) (boot bootID, err error) {
 			return bootID(b), nil
 		}
 	}
-	return boot, fault.Wrap(err, "read which boot of the machine this is", file)
+	return boot, fault.Wrap(err, "read which boot of the machine this is from "+file, "")
 }
 
 // table is the ledger while its lock is held.
@@ -61,9 +61,12 @@ type table struct {
 	// number is that of the last allocation, next the user that follows the range of the last one of the usual size or
 	// more, and of the last smaller one: see space.find.
 	number uint64
-	next   [2]struct{ user, number uint64 }
-	pidns  uint32
-	now    uint64 // milliseconds after boot
+	// damage is what was found where lenient is set.
+	lenient bool
+	damage  []error
+	next    [2]struct{ user, number uint64 }
+	pidns   uint32
+	now     uint64 // milliseconds after boot
 }
 
 // purpose is what the ledger is opened for.
@@ -76,6 +79,9 @@ const (
 	toRelease
 	// toAllocate makes what is missing: the directory, the table of this boot.
 	toAllocate
+	// toCheck is toRead, and toRepair toAllocate without the directory, for whom damage is no reason to give up.
+	toCheck
+	toRepair
 )
 
 // open locks the ledger and reads the table.
@@ -107,9 +113,10 @@ func (t *table) open(why purpose) error {
 	if l.dir < 0 {
 		return nil
 	}
-	if err := t.takeLock(why != toRead); err != nil {
+	if err := t.takeLock(why != toRead && why != toCheck); err != nil {
 		return err
 	}
+	t.lenient = why == toCheck || why == toRepair
 	if err := t.read(); err != nil {
 		return err
 	}
@@ -117,7 +124,7 @@ func (t *table) open(why purpose) error {
 		return t.checkSlots()
 	}
 	t.afterBoot(boot)
-	if why != toAllocate {
+	if why != toAllocate && why != toRepair {
 		return nil
 	}
 	return t.begin()
@@ -135,7 +142,7 @@ func (t *table) close() {
 }
 
 func (t *table) failed(step, call string, err error) error {
-	f := &fault.Error{Step: step, Origin: "ID ledger " + t.l.o.Dir, Syscall: call, Err: err}
+	f := &fault.Error{Step: step, Object: "ID ledger " + t.l.o.Dir, Syscall: call, Err: err}
 	switch err {
 	case unix.ENOSPC, unix.EDQUOT:
 		f.Cause = "the file system that the ledger is on is full"
@@ -153,7 +160,7 @@ func (l *Ledger) openDir(create bool) error {
 	if l.dir >= 0 {
 		return nil
 	}
-	f := &fault.Error{Step: "open the directory of the ID ledger", Origin: l.o.Dir}
+	f := &fault.Error{Step: "open the directory of the ID ledger", Object: l.o.Dir}
 	fd, err := unix.Open(l.o.Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
 		if !create {
@@ -240,11 +247,12 @@ func (t *table) read() error {
 		return t.corrupt(0, errors.New("it is empty"))
 	}
 	head := header(data[:slotSize])
+	t.raw = data[slotSize:]
 	if err := head.check(); err != nil {
+		// Whoever is lenient takes it to be of this boot, so that what is held stays so.
 		return t.corrupt(0, err)
 	}
 	t.setHead(head)
-	t.raw = data[slotSize:]
 	return nil
 }
 
@@ -272,21 +280,29 @@ func pread(fd int, data []byte) (int, error) {
 	return n, nil
 }
 
-// corrupt returns the error for what is at an offset in bytes of the table.
+// corrupt returns the error for what is at an offset in bytes of the table, or nil where damage is no reason to give up.
 func (t *table) corrupt(offset int, why error) error {
-	return &fault.Error{
-		Step: "read the ID ledger", Origin: t.l.o.Dir + "/" + tableFile,
+	err := &fault.Error{
+		Step: "read the ID ledger", Object: t.l.o.Dir + "/" + tableFile,
 		Err:    fmt.Errorf("%w: slot %d, at byte %d: %w", ErrCorrupt, offset/slotSize, offset, why),
 		Cause:  "the file was changed by something other than bailey, or the disk is failing",
-		Remedy: "bailey ids check --repair (while no container is being made)",
+		Remedy: repairWith + " (while no container is being made)",
 	}
+	if !t.lenient {
+		return err
+	}
+	t.damage = append(t.damage, err)
+	return nil
 }
 
 func (t *table) checkSlots() error {
 	for i := range t.len() {
 		s := t.slot(i)
 		if err := s.check(); err != nil {
-			return t.corrupt((i+1)*slotSize, err)
+			if err := t.corrupt((i+1)*slotSize, err); err != nil {
+				return err
+			}
+			clear(s)
 		}
 		t.note(s)
 	}
@@ -392,8 +408,8 @@ func (t *table) name(i int) (key, error) {
 		return k, nil
 	}
 	return key{}, &fault.Error{
-		Step: "read the ID ledger", Origin: t.l.o.Dir + "/" + namesFile,
+		Step: "read the ID ledger", Object: t.l.o.Dir + "/" + namesFile,
 		Err:    fmt.Errorf("%w: name %d, at byte %s: %w", ErrCorrupt, i, strconv.Itoa(i*nameSize), err),
-		Remedy: "bailey ids check --repair (while no container is being made)",
+		Remedy: repairWith + " (while no container is being made)",
 	}
 }

@@ -24,7 +24,9 @@ type Live struct {
 // live reads the ID maps of all processes; those of processes with the same maps come once. IDs that are mapped to
 // themselves are left out: nobody gets through them what was not there before.
 func (l *Ledger) live() ([]Live, error) {
-	f := func(err error) error { return fault.Wrap(err, "read the ID maps of all processes", l.o.Paths.Proc) }
+	f := func(err error) error {
+		return fault.Wrap(err, "read the ID maps of all processes in "+l.o.Paths.Proc, "")
+	}
 	proc, err := unix.Open(l.o.Paths.Proc, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, f(err)
@@ -130,7 +132,7 @@ func Self() (Process, error) {
 	pid := os.Getpid()
 	start, _, err := stat("/proc", pid)
 	if err != nil {
-		return Process{}, fault.Wrap(err, "read when bailey was started", "/proc/self/stat")
+		return Process{}, fault.Wrap(err, "read when bailey was started", "")
 	}
 	return Process{PID: pid, Start: start}, nil
 }
