@@ -2,7 +2,7 @@ package ledger
 
 import (
 	"errors"
-	"hash/crc32"
+	"hash/fnv"
 	"os"
 	"strconv"
 	"strings"
@@ -119,5 +119,7 @@ func machine(file string) string {
 func numbering(proc string) string {
 	uids, _ := os.ReadFile(proc + "/self/uid_map")
 	gids, _ := os.ReadFile(proc + "/self/gid_map")
-	return strconv.FormatUint(uint64(crc32.ChecksumIEEE(append(uids, gids...))), 16)
+	h := fnv.New64a()
+	_, _ = h.Write(append(uids, gids...))
+	return strconv.FormatUint(h.Sum64(), 16)
 }

@@ -3,10 +3,8 @@ package ledger
 import (
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"hash/fnv"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -40,8 +38,18 @@ func (s State) String() string {
 	return [...]string{"empty", "held", "resting", "foreign"}[s&3]
 }
 
-// castagnoli has an instruction of its own on both architectures. Its tables are not for every start of the program.
-var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
+// checksum returns a checksum of what follows the first four bytes of a slot or a name, whose size is a multiple of 8.
+// Every step of it can be undone, so that no change of one word goes unnoticed before the last, and of the changes in
+// more of them one in 2^32 does. (Importing hash/crc32 alone would take a hundredth of every start of the program.)
+func checksum(b []byte) uint32 {
+	h := uint64(binary.LittleEndian.Uint32(b[4:])) + 0x9E3779B97F4A7C15
+	for i := 8; i < len(b); i += 8 {
+		h = (h ^ binary.LittleEndian.Uint64(b[i:])) * 0xFF51AFD7ED558CCD // odd, so it can be undone
+		h ^= h >> 32
+	}
+	h *= 0xC4CEB9FE1A85EC53
+	return uint32(h >> 32)
+}
 
 // slot is one slot of the table as it is in the file, little-endian:
 //
@@ -82,7 +90,7 @@ func (s slot) set(state State, since uint64) {
 	s.seal()
 }
 
-func (s slot) seal() { binary.LittleEndian.PutUint32(s, crc32.Checksum(s[4:slotSize], castagnoli())) }
+func (s slot) seal() { binary.LittleEndian.PutUint32(s, checksum(s[:slotSize])) }
 
 var errChecksum = errors.New("its checksum is wrong")
 
@@ -91,7 +99,7 @@ func (s slot) check() error {
 	if s[4] == 0 && zero(s) {
 		return nil
 	}
-	if binary.LittleEndian.Uint32(s) != crc32.Checksum(s[4:slotSize], castagnoli()) {
+	if binary.LittleEndian.Uint32(s) != checksum(s[:slotSize]) {
 		return errChecksum
 	}
 	const most = 1<<32 - 1 // the last ID means none
@@ -151,13 +159,13 @@ func (k key) encode(number uint64) []byte {
 	binary.LittleEndian.PutUint16(b[12:], uint16(len(k.id)))
 	binary.LittleEndian.PutUint16(b[14:], uint16(len(k.root)))
 	copy(b[nameText:], k.id+k.root)
-	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli()))
+	binary.LittleEndian.PutUint32(b, checksum(b))
 	return b
 }
 
 // decodeName returns the key that encode was given.
 func decodeName(b []byte, number uint64) (key, error) {
-	if len(b) != nameSize || binary.LittleEndian.Uint32(b) != crc32.Checksum(b[4:], castagnoli()) {
+	if len(b) != nameSize || binary.LittleEndian.Uint32(b) != checksum(b) {
 		return key{}, errChecksum
 	}
 	if n := binary.LittleEndian.Uint64(b[4:]); n != number {
@@ -198,7 +206,7 @@ func (h header) check() error {
 	switch {
 	case string(h[4:12]) != magic:
 		return errors.New("it is not a table of IDs, or that of another version of bailey")
-	case binary.LittleEndian.Uint32(h) != crc32.Checksum(h[4:slotSize], castagnoli()):
+	case binary.LittleEndian.Uint32(h) != checksum(h[:slotSize]):
 		return errChecksum
 	}
 	return nil

@@ -98,42 +98,94 @@ func (s *space) position(user uint64) uint64 {
 
 // at returns the range at a position.
 func (s *space) at(position, size uint64) Range {
-	i := len(s.bases) - 1
-	for s.bases[i] > position {
-		i--
-	}
+	i := s.block(position)
 	off := position - s.bases[i]
 	return Range{UID: uint32(s.blocks[i].user + off), GID: uint32(s.blocks[i].group + off), Size: uint32(size)}
 }
 
-// base returns the position of the block with that position.
-func (s *space) base(position uint64) uint64 {
+// block returns in which block a position is.
+func (s *space) block(position uint64) int {
 	i := len(s.bases) - 1
 	for s.bases[i] > position {
 		i--
 	}
-	return s.bases[i]
+	return i
 }
 
 // find returns a free range of the size. The search goes round, from the position on. Small ranges go where others
 // have broken a unit, then everything to the beginning of a unit, then anywhere.
 func (s *space) find(size, from uint64) (Range, bool) {
-	gaps := s.gaps()
-	fine := uint64(1)
-	for fine < min(size, unit) {
-		fine <<= 1
-	}
+	var gaps []span
 	if size < unit {
-		if r, ok := s.round(gaps, from, func(gap span) (uint64, bool) { return s.inBroken(gap, size, fine) }); ok {
-			return s.at(r, size), true
+		fine := uint64(1)
+		for fine < size {
+			fine <<= 1
+		}
+		gaps = s.gaps()
+		if p, ok := s.round(gaps, from, func(gap span) (uint64, bool) { return s.inBroken(gap, size, fine) }); ok {
+			return s.at(p, size), true
 		}
 	}
-	for _, align := range []uint64{unit, 1} {
-		if r, ok := s.round(gaps, from, func(gap span) (uint64, bool) { return s.fit(gap, size, align) }); ok {
-			return s.at(r, size), true
+	if p, ok := s.units(size, from); ok {
+		return s.at(p, size), true
+	}
+	if gaps == nil {
+		gaps = s.gaps()
+	}
+	p, ok := s.round(gaps, from, func(gap span) (uint64, bool) { return gap.first, size <= gap.size() })
+	if !ok {
+		return Range{}, false
+	}
+	return s.at(p, size), true
+}
+
+// units returns the first position, from one on, of so many whole units that are free. It is what nearly always finds
+// something, and does without sorting what is taken.
+func (s *space) units(size, from uint64) (uint64, bool) {
+	// The units of all blocks, with one between them that is taken, and where they are.
+	var used []bool
+	var firsts []int
+	for _, b := range s.blocks {
+		firsts = append(firsts, len(used))
+		used = append(used, make([]bool, b.size/unit+1)...)
+		used[len(used)-1] = true
+	}
+	index := func(position uint64) (i, at int) {
+		i = s.block(position)
+		return i, firsts[i] + int((position-s.bases[i])/unit)
+	}
+	for _, t := range s.taken {
+		first := t >> 32
+		i, at := index(first)
+		_, last := index(first + t&(1<<32-1) - 1)
+		for ; at <= last && at < firsts[i]+int(s.blocks[i].size/unit); at++ {
+			used[at] = true
 		}
 	}
-	return Range{}, false
+	i, start := index(from)
+	if (from-s.bases[i])%unit != 0 {
+		start++
+	}
+	need, free := int((size+unit-1)/unit), 0
+	for n := range len(used) + need {
+		at := (start + n) % len(used)
+		if at == 0 {
+			free = 0
+		}
+		if free++; used[at] {
+			free = 0
+		}
+		if free < need {
+			continue
+		}
+		at -= need - 1
+		i := len(firsts) - 1
+		for firsts[i] > at {
+			i--
+		}
+		return s.bases[i] + uint64(at-firsts[i])*unit, true
+	}
+	return 0, false
 }
 
 // round tries the gaps from a position on, then those before it.
@@ -159,16 +211,10 @@ func (s *space) round(gaps []span, from uint64, try func(span) (uint64, bool)) (
 	return 0, false
 }
 
-// fit returns the first position in the gap that is a multiple of align from the block's beginning.
-func (s *space) fit(gap span, size, align uint64) (uint64, bool) {
-	base := s.base(gap.first)
-	first := base + roundUp(gap.first-base, align)
-	return first, first+size <= gap.end
-}
-
-// inBroken is fit, but only in the units at either end of the gap that are not free as a whole.
+// inBroken returns the first position in the gap that is a multiple of align from the block's beginning, and in a
+// unit, at either end of the gap, that is not free as a whole.
 func (s *space) inBroken(gap span, size, align uint64) (uint64, bool) {
-	base := s.base(gap.first)
+	base := s.bases[s.block(gap.first)]
 	head, tail := roundUp(gap.first-base, unit), (gap.end-base)/unit*unit
 	if first := roundUp(gap.first-base, align); head != gap.first-base && first+size <= min(head, gap.end-base) {
 		return base + first, true

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/bailey-oci/bailey/libruntime/idmap/ledger"
 )
@@ -208,10 +209,10 @@ func (p *painter) legend(list []grid) {
 	p.line("B the account's IDs; o those of other accounts")
 }
 
-// clean keeps control characters, which a file of accounts may hold, from the terminal.
+// clean keeps control characters, which a file of accounts may hold, from the terminal, and what is no text from a picture.
 func clean(s string) string {
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f || 0x80 <= c && c < 0xa0 {
+		if unicode.IsControl(c) || c == unicode.ReplacementChar {
 			return '?'
 		}
 		return c
