@@ -25,6 +25,7 @@ var commands = map[string]func(*reporter) *cli.Command{
 	"events":     eventsCommand,
 	"exec":       execCommand,
 	"features":   featuresCommand,
+	"ids":        idsCommand,
 	"kill":       killCommand,
 	"list":       listCommand,
 	"mounts":     mountsCommand,
