@@ -13,6 +13,7 @@ import (
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime"
+	"github.com/bailey-oci/bailey/libruntime/policy"
 	"github.com/bailey-oci/bailey/libruntime/store"
 )
 
@@ -163,7 +164,7 @@ func globalFlags() []cli.Flag {
 
 // runtime returns the library's runtime with the choices of the global flags.
 func (r *reporter) runtime(ctx *cli.Context) (*libruntime.Runtime, error) {
-	rt := &libruntime.Runtime{Root: store.Root(ctx.String("root")), Warn: r.warn, NotifySocket: os.Getenv("NOTIFY_SOCKET")}
+	rt := &libruntime.Runtime{Root: store.Root(ctx.String("root")), Warn: r.warn, NotifySocket: os.Getenv("NOTIFY_SOCKET"), Policies: policy.DefaultPaths()}
 	if rt.Root == "" {
 		rt.Root = store.DefaultRoot()
 	}

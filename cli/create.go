@@ -36,7 +36,9 @@ func bundleFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory of the bundle", DefaultText: "working directory"},
 		&cli.StringFlag{Name: "config", Aliases: []string{"f"}, Usage: "configuration file", DefaultText: "config.json of the bundle"},
-		&cli.StringFlag{Name: "seal", Usage: "lock masks and read-only paths in namespaces inside of the container's: auto, always, never", Value: "never",
+		&cli.StringFlag{Name: "userns", Usage: "give the container a user namespace with IDs of its own (auto, or auto:size=N), or none but as configured (config)",
+			DefaultText: "what the policy says, or config"},
+		&cli.StringFlag{Name: "seal", Usage: "lock masks and read-only paths in namespaces inside of the container's: auto, always, never", DefaultText: "what the policy says, or never",
 			Action: func(_ *cli.Context, word string) error { _, err := libruntime.ParseSeal(word); return err }},
 		&cli.BoolFlag{Name: "no-pivot", Usage: "enter the root without pivot_root, for a root on a ramdisk"},
 		&cli.BoolFlag{Name: "no-new-keyring", Usage: "keep the caller's session keyring"},
@@ -62,6 +64,7 @@ func createOptions(ctx *cli.Context) libruntime.CreateOptions {
 		PidfdSocket:   ctx.String("pidfd-socket"),
 		PIDFile:       ctx.String("pid-file"),
 		Seal:          libruntime.Seal(ctx.String("seal")),
+		Userns:        ctx.String("userns"),
 		NoPivot:       ctx.Bool("no-pivot"),
 		NoNewKeyring:  ctx.Bool("no-new-keyring"),
 		PreserveFDs:   uint32(ctx.Uint("preserve-fds")),

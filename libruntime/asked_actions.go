@@ -50,10 +50,45 @@ func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
 	case plan.MapOwners:
 		defer received.Close()
 		return nil, mapOwners(int(received.Fd()), false, c.opened[a.IDMap], func() string { return "of the container's own" })
+	case plan.MapSource:
+		return nil, c.mapSource(op, a)
 	case plan.ReportReady:
 		return nil, nil
 	}
 	return nil, askedAction(op, c.pid, c.rec.Rootless, c.rt.warn)
+}
+
+// mapSource has a mount that is yet to be handed over show its owners by the maps of the container.
+func (c *creation) mapSource(op plan.Op, a plan.MapSource) error {
+	if c.userns == nil {
+		fd, path, err := openProcOf(op, c.pid, "ns/user", unix.O_RDONLY)
+		if err != nil {
+			return err
+		}
+		c.userns = os.NewFile(uintptr(fd), path)
+	}
+	err := mapOwners(int(c.opened[a.Slot].Fd()), a.Recursive, c.userns, func() string {
+		for _, op := range c.plan.Ops {
+			if t, ok := op.Action.(plan.OpenTree); ok && t.Slot == a.Slot {
+				return filesystemAt(t.Path)
+			}
+		}
+		return "?"
+	})
+	if err != nil {
+		return ofAction(err, op)
+	}
+	return nil
+}
+
+// ofAction completes an error with the action that it is about.
+func ofAction(err error, op plan.Op) error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		f = &fault.Error{Err: err}
+	}
+	f.Step, f.Origin = op.String(), op.Origin
+	return f
 }
 
 // runHooks runs the hooks of a point in the caller's namespaces.

@@ -81,6 +81,11 @@ func (rt *Runtime) Checkpoint(opts *CheckpointOptions) error {
 	if err != nil {
 		return err
 	}
+	if c.rec.Sealed || c.rec.IDs.Size != 0 {
+		return &fault.Error{Step: "checkpoint the container", Err: unix.EOPNOTSUPP,
+			Cause:  "CRIU knows neither ID-mapped root filesystems nor user namespaces within others, and the container has one of both",
+			Remedy: "start what is to be checkpointed without --userns auto and without a seal"}
+	}
 	if err := checkDumpable(s); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/libruntime/idmap"
+	"github.com/bailey-oci/bailey/libruntime/policy"
 	"github.com/bailey-oci/bailey/spec"
 )
 
@@ -23,6 +24,10 @@ type bundle struct {
 	spec *specs.Spec
 	// ownIDs: spec has no user namespace in data, and got one for an ordinary user.
 	ownIDs bool
+	// decision is what policies, annotations and flags say of the container; nil: nothing.
+	decision *policy.Decision
+	// idsWanted is how many IDs of its own the container is to have from the ledger; 0: none.
+	idsWanted uint32
 }
 
 // loadBundle reads the bundle in dir, or in the working directory where dir is empty. config names
@@ -146,6 +151,9 @@ func (c *container) spec() (*specs.Spec, error) {
 	// The copy is as good as its validation at create, unless somebody has changed it since.
 	if err := spec.Validate(s); err != nil {
 		return nil, err
+	}
+	if c.rec.IDs.Size != 0 {
+		giveIDs(s, c.rec.IDs)
 	}
 	if c.rec.OwnIDs {
 		addUserNamespace(s)

@@ -37,6 +37,9 @@ type CreateOptions struct {
 	// PreserveFDs is how many descriptors above the standard streams and the ListenFDs the payload
 	// inherits.
 	PreserveFDs uint32
+	// Userns asks for the user namespace to be as configured or for one with IDs of its own: "", "config", "auto" or
+	// "auto:size=N".
+	Userns string
 	// Seal says whether the payload is sealed.
 	Seal Seal
 	// NamespaceLimits are how many namespaces of a kind each user of the container may make; kinds that are not in it
@@ -54,7 +57,8 @@ type CreateOptions struct {
 
 // Create makes a container and leaves it waiting for Start.
 func (rt *Runtime) Create(opts *CreateOptions) error {
-	c := &creation{rt: rt, opts: opts}
+	own := *opts // what the policy decides is added
+	c := &creation{rt: rt, opts: &own}
 	c.relay.caught = opts.Signals
 	init, err := c.make()
 	if err != nil {
@@ -96,6 +100,8 @@ type creation struct {
 	early *cgroupFiles
 	// opened are the files that the host's actions have opened.
 	opened map[plan.Slot]*os.File
+	// userns is the container's user namespace, where mounts have needed it.
+	userns *os.File
 	// late are the host's actions that need the cgroup.
 	late []plan.Op
 	// console is the terminal's master, where bailey itself serves it.
@@ -117,7 +123,9 @@ func (c *creation) make() (init *nsexec.Init, err error) {
 	}
 	c.preamble = preamble.PID()
 	if c.bundle, err = loadBundle(c.opts.Bundle, c.opts.Config); err == nil {
-		err = c.record()
+		if err = c.rt.decide(c.bundle, c.opts); err == nil {
+			err = c.record()
+		}
 	}
 	if err != nil {
 		preamble.Discard()
@@ -130,6 +138,11 @@ func (c *creation) make() (init *nsexec.Init, err error) {
 		c.undo(0)
 		return nil, err
 	}
+	defer func() {
+		if c.userns != nil {
+			c.userns.Close()
+		}
+	}()
 	faultpoint.Here()
 	init, err = preamble.Run(c.plan, &nsexec.Server{
 		Descriptors: descriptors, Late: c.lateActions, Cloned: c.cloned, Asked: c.asked, Await: c.relay.await,
@@ -180,13 +193,19 @@ func (c *creation) record() error {
 	if c.resctrl != nil {
 		c.rec.Resctrl = c.resctrl.Removable()
 	}
+	if c.rec.Policy, err = c.encodeDecision(); err != nil {
+		return err
+	}
 	if c.dir, err = c.rt.Root.Create(c.opts.ID); err != nil {
 		return err
 	}
 	if err = c.cgroup.CheckUnused(); err == nil {
-		err = c.dir.Write(c.rec)
+		if err = c.allocate(); err == nil {
+			err = c.dir.Write(c.rec)
+		}
 	}
 	if err != nil {
+		_ = c.rt.release(c.opts.ID, c.rec.IDs)
 		_ = c.dir.Remove() // what it was made for has failed, and is what the caller has to know
 		c.dir.Close()
 	}

@@ -34,7 +34,10 @@ func (rt *Runtime) Delete(id string, force bool) error {
 	}
 	defer c.Close()
 	if c.rec == nil {
-		// A create was killed before it had done anything else.
+		// A create was killed before it had done anything else, but for IDs perhaps.
+		if err := rt.releaseAny(id); err != nil {
+			return err
+		}
 		return c.Remove()
 	}
 	cg, err := c.cgroup()
@@ -152,6 +155,9 @@ func (rt *Runtime) destroy(c *container, cg *cgroup.Manager, poststop []specs.Ho
 		}
 	}
 	if err := resctrl.Remove(c.rec.Resctrl); err != nil {
+		return err
+	}
+	if err := rt.release(c.ID, c.rec.IDs); err != nil {
 		return err
 	}
 	if err := c.Remove(); err != nil {

@@ -144,6 +144,9 @@ func (e *execution) choose(s *specs.Spec) error {
 	} else {
 		inherit(e.process, own)
 	}
+	if err := e.container.processDecision(e.process); err != nil {
+		return err
+	}
 	if err := spec.ValidateProcess(e.process, s); err != nil {
 		return err
 	}

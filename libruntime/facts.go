@@ -40,6 +40,9 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 		Unprivileged:    os.Geteuid() != 0,
 		SetgroupsDenied: idmap.DeniesSetgroups(b.spec.Linux.GIDMappings),
 	}
+	if o.OwnIDs = b.idsWanted != 0 && !o.Unprivileged; o.OwnIDs {
+		o.Unmapped = unmappable(b)
+	}
 	confine(&o, b.spec, opts)
 	o.LastCap, o.Held = capabilities()
 	o.CgroupTasks, o.CgroupDirectory = cgroupFacts(cg)
@@ -80,6 +83,40 @@ func sourceLinks(b *bundle) map[int]string {
 		}
 	}
 	return links
+}
+
+// ownerless are the filesystems whose files are the kernel's, and which cannot show other owners.
+var ownerless = []int64{
+	unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEVPTS_SUPER_MAGIC,
+	unix.NSFS_MAGIC, unix.BPF_FS_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC, unix.BINFMTFS_MAGIC,
+	unix.EFIVARFS_MAGIC, unix.SELINUX_MAGIC, mqueueMagic,
+}
+
+// mqueueMagic is MQUEUE_MAGIC (ipc/mqueue.c).
+const mqueueMagic = 0x19800202
+
+// unmappable returns the indices of the bind mounts whose files belong to nobody in particular: of such filesystems, and
+// devices of the machine.
+func unmappable(b *bundle) map[int]bool {
+	found := make(map[int]bool)
+	for i := range b.spec.Mounts {
+		m := &b.spec.Mounts[i]
+		if !isBind(m) {
+			continue
+		}
+		source := m.Source
+		if !filepath.IsAbs(source) {
+			source = b.path + "/" + source
+		}
+		var fs unix.Statfs_t
+		var st unix.Stat_t
+		if unix.Statfs(source, &fs) != nil || unix.Stat(source, &st) != nil {
+			continue // the error is that of the mount
+		}
+		device := st.Mode&unix.S_IFMT == unix.S_IFCHR || st.Mode&unix.S_IFMT == unix.S_IFBLK
+		found[i] = device || slices.Contains(ownerless, fs.Type)
+	}
+	return found
 }
 
 // hasSELinux reports whether SELinux is part of the running kernel and was not switched off at boot:

@@ -114,6 +114,11 @@ func hostAction(op plan.Op, opened map[plan.Slot]*os.File) (plan.Slot, *os.File,
 	case plan.OpenTree:
 		slot, call = a.Slot, "open_tree"
 		fd, err = openTree(a, opened)
+	case plan.NewFilesystemIn:
+		slot, call = a.Slot, "fsmount"
+		fd, err = newFilesystemIn(a, opened)
+	case plan.WriteSysctlIn:
+		err = writeSysctlIn(a, opened)
 	case plan.MakeUserNamespace:
 		slot, call = a.Slot, "clone"
 		fd, err = nsexec.NewUserNamespace(func(pid int) error { return idmap.Write(pid, a.UIDs, a.GIDs) })
@@ -127,6 +132,9 @@ func hostAction(op plan.Op, opened map[plan.Slot]*os.File) (plan.Slot, *os.File,
 		}
 		f.Step, f.Origin = op.String(), op.Origin
 		return "", nil, f
+	}
+	if slot == "" {
+		return "", nil, nil
 	}
 	return slot, os.NewFile(uintptr(fd), string(slot)), nil
 }

@@ -40,6 +40,9 @@ func (rt *Runtime) changeMounts(id string, mounts []specs.Mount, remove bool) er
 	if err != nil {
 		return err
 	}
+	if c.rec.IDs.Size != 0 && os.Geteuid() == 0 {
+		mounts = withOwners(c.rec.Bundle, mounts)
+	}
 	s.Mounts = mounts
 	s.Linux.IntelRdt = nil // the process that mounts is not the payload's
 	if err := spec.Validate(s); err != nil {
@@ -112,6 +115,25 @@ func sealedMount(err error, sealed bool) error {
 		f.Remedy = "make the container without the mount, or without the seal"
 	}
 	return err
+}
+
+// withOwners has bind mounts show the owners of files as the container's own IDs, as they do in a container that was made with
+// IDs from the ledger.
+func withOwners(path string, mounts []specs.Mount) []specs.Mount {
+	mounts = slices.Clone(mounts)
+	skip := unmappable(&bundle{path: path, spec: &specs.Spec{Mounts: mounts}})
+	for i := range mounts {
+		m := &mounts[i]
+		if !isBind(m) || skip[i] || len(m.UIDMappings) > 0 || slices.ContainsFunc(m.Options, func(o string) bool { return strings.Contains(o, "idmap") }) {
+			continue
+		}
+		option := "idmap"
+		if slices.Contains(m.Options, "rbind") {
+			option = "ridmap"
+		}
+		m.Options = append(slices.Clone(m.Options), option)
+	}
+	return mounts
 }
 
 // ofMountsFile makes an error about the mounts of config.json one about those of the caller's file.

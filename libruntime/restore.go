@@ -14,6 +14,7 @@ import (
 	"github.com/bailey-oci/bailey/internal/faultpoint"
 	"github.com/bailey-oci/bailey/libruntime/criu"
 	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/policy"
 	"github.com/bailey-oci/bailey/libruntime/store"
 )
 
@@ -138,6 +139,15 @@ func (r *restoration) make() (pid int, err error) {
 	}
 	if err := checkDumpable(r.spec); err != nil {
 		return 0, err
+	}
+	if err := r.rt.decide(r.bundle, r.creation.opts); err != nil {
+		return 0, err
+	}
+	if d := r.decision; d != nil && (r.idsWanted != 0 || d.Seal.Value != "" && d.Seal.Value != policy.SealNever ||
+		d.Securebits.Value != 0 || len(d.Namespaces) > 0 || d.Capabilities.Value.Limited || d.NoNewPrivileges.IsSet()) {
+		return 0, &fault.Error{Step: "restore the container", Err: unix.EOPNOTSUPP,
+			Cause:  "processes come back as they were when they were dumped, whatever the policy says of them now",
+			Remedy: "have a rule of the policy make an exception for this container"}
 	}
 	var o *criu.Options
 	var d *dumped

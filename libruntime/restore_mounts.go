@@ -31,7 +31,7 @@ func (r *restoration) showImages(o *criu.Options) {
 
 // overlaid returns a directory with mode 0755 that shows what is in dir. It puts a mount on path, which is that of dir.
 func overlaid(dir int, path string) (int, error) {
-	open, err := newMount("tmpfs", [][2]string{{"mode", "0755"}, {"size", "4k"}})
+	open, err := newMount("tmpfs", [][2]string{{"mode", "0755"}, {"size", "4k"}}, 0)
 	if err != nil {
 		return -1, err
 	}
@@ -40,7 +40,7 @@ func overlaid(dir int, path string) (int, error) {
 		return -1, err
 	}
 	lower := "/proc/self/fd/" + strconv.Itoa(open) + ":/proc/self/fd/" + strconv.Itoa(dir)
-	mount, err := newMount("overlay", [][2]string{{"lowerdir", lower}})
+	mount, err := newMount("overlay", [][2]string{{"lowerdir", lower}}, 0)
 	if err != nil {
 		return -1, err
 	}
@@ -49,7 +49,7 @@ func overlaid(dir int, path string) (int, error) {
 }
 
 // newMount makes a filesystem, mounted nowhere.
-func newMount(kind string, options [][2]string) (int, error) {
+func newMount(kind string, options [][2]string, attributes int) (int, error) {
 	fs, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, err
@@ -63,7 +63,7 @@ func newMount(kind string, options [][2]string) (int, error) {
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return -1, err
 	}
-	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attributes)
 }
 
 // bindRoot makes path a mount point in the calling thread's mount namespace, which it cuts off from others. CRIU makes the

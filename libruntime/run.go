@@ -29,7 +29,8 @@ type RunOptions struct {
 // signal's number if a signal ended it. Afterwards the container is deleted. On an error nothing is left of
 // it.
 func (rt *Runtime) Run(opts *RunOptions) (status int, err error) {
-	c := &creation{rt: rt, opts: &opts.CreateOptions, attached: true, detach: opts.Detach}
+	own := opts.CreateOptions // what the policy decides is added
+	c := &creation{rt: rt, opts: &own, attached: true, detach: opts.Detach}
 	c.relay.caught = opts.Signals
 	if err := opts.adopt(); err != nil {
 		return 0, err

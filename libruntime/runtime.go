@@ -7,6 +7,7 @@ import (
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/userns"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
+	"github.com/bailey-oci/bailey/libruntime/policy"
 	"github.com/bailey-oci/bailey/libruntime/store"
 )
 
@@ -24,6 +25,8 @@ type Runtime struct {
 	// NotifySocket is the socket of the service manager that bailey was started by (NOTIFY_SOCKET of sd_notify(3)), or
 	// "".
 	NotifySocket string
+	// Policies are where the policies are looked for; the zero value is nowhere.
+	Policies policy.Paths
 	// Warn is told, in a sentence, what was asked for and is not done without being an error. It may be
 	// nil.
 	Warn func(message string)

@@ -2,8 +2,10 @@ package libruntime
 
 import (
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
+	"github.com/bailey-oci/bailey/libruntime/idmap/ledger"
 	"github.com/bailey-oci/bailey/libruntime/plan"
 	"github.com/bailey-oci/bailey/libruntime/seccomp"
+	"github.com/bailey-oci/bailey/libruntime/store"
 	"github.com/bailey-oci/bailey/spec"
 )
 
@@ -12,6 +14,14 @@ import (
 func (rt *Runtime) Plan(opts *CreateOptions, attached bool) (*plan.Plan, error) {
 	b, err := loadBundle(opts.Bundle, opts.Config)
 	if err != nil {
+		return nil, err
+	}
+	own := *opts
+	opts = &own
+	if err := rt.decide(b, opts); err != nil {
+		return nil, err
+	}
+	if err := rt.exampleIDs(b); err != nil {
 		return nil, err
 	}
 	cg, err := cgroup.New(opts.ID, b.spec, cgroup.Options{
@@ -43,7 +53,47 @@ func (rt *Runtime) Plan(opts *CreateOptions, attached bool) (*plan.Plan, error) 
 	}
 	p, err := plan.Compile(b.spec, o)
 	if err == nil {
+		p.Decided = b.decided()
 		rt.warn(p.Warnings...)
 	}
 	return p, err
+}
+
+// decided returns what was decided about the container, setting by setting.
+func (b *bundle) decided() []plan.Decided {
+	if b.decision == nil {
+		return nil
+	}
+	var list []plan.Decided
+	for _, r := range b.decision.Rows() {
+		if len(r.By) > 0 {
+			list = append(list, plan.Decided{Setting: r.Setting, Value: r.Value, By: r.Why()})
+		}
+	}
+	return list
+}
+
+// exampleIDs gives a container that is to have IDs from the ledger some that it could have, for a plan to show.
+func (rt *Runtime) exampleIDs(b *bundle) error {
+	if b.idsWanted == 0 {
+		return nil
+	}
+	l, _, err := rt.ledger()
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	snapshot, err := l.Snapshot()
+	if err != nil {
+		return err
+	}
+	first := uint32(ledger.DefaultSize)
+	for _, g := range snapshot.Grants {
+		if g.Own {
+			first = g.First
+			break
+		}
+	}
+	rt.warn("the container's IDs are allocated when it is made; those that are shown stand for them")
+	return b.give(store.IDs{UID: first, GID: first, Size: b.idsWanted})
 }

@@ -60,6 +60,24 @@ type MakeUserNamespace struct {
 	UIDs, GIDs []IDMapping
 }
 
+// NewFilesystemIn makes a mount of a new filesystem, as NewFilesystem does, in the namespace of kind Kind in Namespace, or in the
+// caller's where that is empty. It is for filesystems that show a namespace which the container has no power over.
+type NewFilesystemIn struct {
+	Slot       Slot
+	Kind       Namespace
+	Namespace  Slot
+	Type       string
+	Source     string
+	Attributes uint64
+}
+
+// WriteSysctlIn writes a kernel parameter of the namespace of kind Kind in Namespace, and reads it back; see WriteSysctl.
+type WriteSysctlIn struct {
+	Kind       Namespace
+	Namespace  Slot
+	Key, Value string
+}
+
 // OpenDirectory opens the directory at Path (absolute, in the caller's mount namespace) into Slot with
 // O_PATH. Unlike OpenTree it makes no mount and needs no privilege.
 type OpenDirectory struct {
@@ -83,6 +101,8 @@ func (a OpenTree) Where() Where {
 	return Host
 }
 func (MakeUserNamespace) Where() Where { return Host }
+func (NewFilesystemIn) Where() Where   { return Host }
+func (WriteSysctlIn) Where() Where     { return Host }
 func (OpenDirectory) Where() Where     { return Host }
 
 // Actions of bailey itself that the container's init asks for.
@@ -104,6 +124,14 @@ type SendDescriptors struct{ Slots []Slot }
 // files by the maps of the user namespace in IDMap (MOUNT_ATTR_IDMAP). It is asked for, because it takes privileges over
 // that namespace, which is none of the container's.
 type MapOwners struct{ Slot, IDMap Slot }
+
+// MapSource makes the mount in Slot, which the host has opened and not yet handed over, show the owners of files by the ID
+// maps of the container's new user namespace (MOUNT_ATTR_IDMAP), and what is mounted below it, too, if Recursive. It is asked
+// for as soon as there are those maps.
+type MapSource struct {
+	Slot      Slot
+	Recursive bool
+}
 
 // JoinResctrl puts the process into the container's group for the allocation of caches and memory bandwidth: the
 // class Class, "" for one of its own, with Schemata; and with Monitor into a monitoring group of its own. A process that
@@ -162,6 +190,7 @@ type SendConsole struct{}
 type ReportReady struct{}
 
 func (WriteIDMaps) Where() Where       { return Asked }
+func (MapSource) Where() Where         { return Asked }
 func (SendDescriptors) Where() Where   { return Asked }
 func (JoinResctrl) Where() Where       { return Asked }
 func (MapOwners) Where() Where         { return Asked }

@@ -44,6 +44,7 @@ func Compile(s *specs.Spec, o Options) (*Plan, error) {
 	c.enterRoot()
 	c.restrictPaths()
 	c.propagateRoot()
+	c.warnOwnIDs()
 	if err := c.seal(); err != nil {
 		return nil, err
 	}
@@ -83,6 +84,8 @@ type compiler struct {
 	late []Op
 	// idmaps are the user namespaces made for the ID mappings of mounts.
 	idmaps []MakeUserNamespace
+	// mapped have the mounts that the host has opened show their owners by the maps of the container.
+	mapped []Op
 	// devpts is the slot of the container's /dev/pts.
 	devpts Slot
 }
@@ -169,6 +172,7 @@ func (c *compiler) assemble(joiner []Op) *Plan {
 		join := JoinResctrl{Class: r.ClosID, Schemata: Schemata(r), Monitor: r.EnableMonitoring, Existing: c.origin != "/process"}
 		ops = append(ops, Op{join, "/linux/intelRdt"})
 	}
+	ops = append(ops, c.mapped...)
 	sent := make([]Slot, 0, len(c.sent)+c.o.CgroupTasks)
 	for i := range c.o.CgroupTasks {
 		sent = append(sent, cgroupTasks(i))

@@ -82,6 +82,30 @@ func (a MapOwners) String() string {
 	return "show the owners in " + string(a.Slot) + " by the maps of " + string(a.IDMap)
 }
 
+func (a MapSource) String() string {
+	return "show the owners in " + string(a.Slot) + recursively(a.Recursive) + " by the maps of the container"
+}
+
+// in names the namespace that something is done in.
+func in(kind Namespace, slot Slot) string {
+	if slot == "" {
+		return " in the caller's " + kind.String() + " namespace"
+	}
+	return " in " + string(slot)
+}
+
+func (a NewFilesystemIn) String() string {
+	s := "make a " + a.Type + in(a.Kind, a.Namespace)
+	if words := attributeWords(a.Attributes, 0); len(words) > 0 {
+		s += " (" + strings.Join(words, ",") + ")"
+	}
+	return s + " as " + string(a.Slot)
+}
+
+func (a WriteSysctlIn) String() string {
+	return "write " + a.Value + " to " + a.Key + in(a.Kind, a.Namespace)
+}
+
 func (a JoinResctrl) String() string {
 	s := "join the resctrl class " + a.Class
 	if a.Class == "" {

@@ -173,6 +173,8 @@ func (c *checker) slots(given []Slot) {
 				c.fail(i, "%s is used after all descriptors were closed", s)
 			case op.Where() == Joiner:
 				st.joined = true
+			case is[MapSource](op) && st.sent:
+				c.fail(i, "%s is the init's already", s)
 			case op.Where() == Host || op.Where() == Asked:
 				// The host has what it has opened itself.
 			case st.where == Host && !st.sent && !st.joined:
@@ -212,6 +214,8 @@ func isForTree(a Action) bool {
 		return a.Slot != SlotRoot && a.Slot != SlotNull
 	case NewFilesystem:
 		return a.Slot != SlotEmpty
+	case NewFilesystemIn:
+		return true
 	}
 	return false
 }
@@ -244,6 +248,7 @@ func (c *checker) namespaces() {
 	if made&(CgroupNS|TimeNS) != 0 {
 		c.fail(clone, "cgroup and time namespaces cannot be made by the clone")
 	}
+	c.before(find[WriteIDMaps](c.ops), find[MapSource](c.ops), "there are no maps yet")
 	c.before(find[JoinCgroup](c.ops), find[Unshare](c.ops), "a cgroup namespace's root is where its maker is")
 	c.before(find[WriteTimeOffsets](c.ops), find[EnterTimeNamespace](c.ops), "offsets are fixed when a process enters")
 	c.before(find[JoinCgroup](c.ops), find[NewFilesystem](c.ops), "its memory belongs to the container")

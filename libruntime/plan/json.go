@@ -16,7 +16,7 @@ import (
 // executes it in "where", the JSON pointer in "origin" if it has one, its words in "text", and its arguments
 // in "args": the fields of the Go type, with a small first letter; empty strings and lists and false are left out.
 // Namespaces and capabilities are lists of names, durations are in nanoseconds, and of a system-call filter
-// there are the length in bytes and the SHA-256. Two equal plans have equal bytes.
+// there are the length in bytes and the SHA-256. What was decided about the container is in the list "decided". Two equal plans have equal bytes.
 func (p *Plan) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	err := p.WriteJSON(&b)
@@ -35,6 +35,19 @@ func (p *Plan) WriteJSON(w io.Writer) error {
 		j.op(op)
 	}
 	j.token(jsontext.EndArray)
+	if len(p.Decided) > 0 {
+		j.text("decided")
+		j.token(jsontext.BeginArray)
+		for _, d := range p.Decided {
+			j.token(jsontext.BeginObject)
+			for _, field := range [][2]string{{"setting", d.Setting}, {"value", d.Value}, {"by", d.By}} {
+				j.text(field[0])
+				j.text(field[1])
+			}
+			j.token(jsontext.EndObject)
+		}
+		j.token(jsontext.EndArray)
+	}
 	j.token(jsontext.EndObject)
 	return j.err
 }

@@ -19,6 +19,12 @@ type mountMap struct{ uids, gids []IDMapping }
 // The mapping is that of the mount itself, else that of the option (crun's "idmap=uids=0-1-10;gids=0-1-10"), else that
 // of the container's user namespace.
 func (c *compiler) idmapped(m *mountJob) (Slot, error) {
+	if o := &m.options.idmap; c.o.OwnIDs && m.isBind() && !o.asked && len(m.UIDMappings)+len(m.GIDMappings) == 0 {
+		if m.unmapped || m.options.remount || m.options.propagationOnly(m.Type) {
+			return "", nil
+		}
+		o.asked, o.recursive = true, m.options.recursive
+	}
 	o := m.options.idmap
 	if !o.asked && len(m.UIDMappings)+len(m.GIDMappings) == 0 {
 		return "", nil
@@ -46,6 +52,9 @@ func (c *compiler) idmapped(m *mountJob) (Slot, error) {
 		return "", nil
 	case c.ns.joined&UserNS != 0 && (c.ns.pathOf(UserNS) != "" || len(c.spec.Linux.UIDMappings) == 0):
 		return namespaceSlot(UserNS), nil
+	case c.ns.made&UserNS != 0:
+		m.mapSource = true // its own namespace will do, and is there anyway
+		return "", nil
 	default:
 		mapping = mountMap{idMappings(c.spec.Linux.UIDMappings), idMappings(c.spec.Linux.GIDMappings)}
 	}

@@ -22,9 +22,12 @@ type mountJob struct {
 	// destination is absolute and clean; slot is the mount's.
 	destination string
 	slot        Slot
-	// idmap is the user namespace of its ID mapping, or "".
-	idmap  Slot
-	origin string
+	// idmap is the user namespace of its ID mapping, or ""; mapSource: it is the container's own new one.
+	idmap     Slot
+	mapSource bool
+	// unmapped: see Options.Unmapped.
+	unmapped bool
+	origin   string
 }
 
 // fault returns an error about the mount.
@@ -52,6 +55,7 @@ func (m *mountJob) inside(dir string) bool {
 func (c *compiler) mount(i int) error {
 	m := &mountJob{Mount: &c.spec.Mounts[i], origin: at("/mounts", i), slot: Slot("mount/" + strconv.Itoa(i))}
 	m.options = parseMountOptions(m.Options)
+	m.unmapped = c.o.Unmapped[i]
 	// A relative destination starts at the root; config.md allows it for old configurations.
 	m.destination = path.Clean("/" + m.Destination)
 	if err := checkProc(m); err != nil {
@@ -124,7 +128,16 @@ func (c *compiler) newMount(m *mountJob) error {
 			fs.Options = append(slices.Clip(fs.Options), "ro")
 		}
 	}
-	c.add(fs, m.origin)
+	outside, err := c.outside(m)
+	if err != nil {
+		return err
+	}
+	if outside != nil {
+		outside.Attributes = fs.Attributes
+		c.open(m.slot, *outside, m.origin)
+	} else {
+		c.add(fs, m.origin)
+	}
 	if m.idmap != "" {
 		c.add(MapOwners{Slot: m.slot, IDMap: m.idmap}, m.origin)
 	}
@@ -172,6 +185,9 @@ func (c *compiler) bindMount(m *mountJob) {
 		open.Filesystem = "proc"
 	}
 	c.open(m.slot, open, m.origin)
+	if m.mapSource {
+		c.mapped = append(c.mapped, Op{MapSource{m.slot, m.options.idmap.recursive}, m.origin})
+	}
 
 	changes := []SetMountAttributes{
 		{Set: m.options.mount.set, Clear: m.options.mount.clear},

@@ -39,6 +39,11 @@ type Options struct {
 	// it joins. What counts is which IDs there are inside. None means all, but in a joined namespace unknown.
 	// Only the seal needs them.
 	UIDs, GIDs []IDMapping
+	// OwnIDs says that the container's user namespace is one that bailey has given it, and that config.json, which means the
+	// machine's IDs, knows nothing of. Root filesystem and bind mounts show their files' owners as those IDs; Unmapped are
+	// the indices of bind mounts that cannot and need not, because what they show belongs to nobody.
+	OwnIDs   bool
+	Unmapped map[int]bool
 	// LastCap is the number of the last capability the kernel knows (/proc/sys/kernel/cap_last_cap).
 	LastCap int
 	// Held are the capabilities that bailey itself may hand on (its bounding set).

@@ -8,6 +8,8 @@ type Plan struct {
 	// Warnings say what of the configuration cannot be had, a line each, where that is no error by the
 	// specification.
 	Warnings []string
+	// Decided is what a policy, an annotation or a flag has decided about the container, for printing.
+	Decided []Decided
 }
 
 // Op is one operation and the place in config.json that asked for it.
@@ -74,3 +76,6 @@ const (
 	// SlotEmpty is an empty read-only filesystem; masks of directories are made of it.
 	SlotEmpty Slot = "empty"
 )
+
+// Decided is one setting that was decided: its name and value, and by what.
+type Decided struct{ Setting, Value, By string }

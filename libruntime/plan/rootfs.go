@@ -15,6 +15,9 @@ import (
 // kernel refuses the first of them.
 func (c *compiler) filesystem() error {
 	c.open(SlotRoot, OpenTree{Slot: SlotRoot, Path: c.inBundle(c.spec.Root.Path), Recursive: true}, "/root/path")
+	if c.o.OwnIDs {
+		c.mapped = append(c.mapped, Op{MapSource{SlotRoot, true}, "/root/path"})
+	}
 	origin := ""
 	if c.spec.Linux.RootfsPropagation != "" {
 		origin = "/linux/rootfsPropagation"

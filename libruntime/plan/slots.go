@@ -22,6 +22,12 @@ func uses(a Action) []Slot {
 		slots = []Slot{a.Slot, a.IDMap}
 	case OpenTree:
 		slots = []Slot{a.IDMap}
+	case MapSource:
+		slots = []Slot{a.Slot}
+	case NewFilesystemIn:
+		slots = []Slot{a.Namespace}
+	case WriteSysctlIn:
+		slots = []Slot{a.Namespace}
 	case Attach:
 		slots = []Slot{a.Slot, SlotRoot}
 	case MaskPath:
@@ -68,6 +74,8 @@ func fills(a Action) []Slot {
 	case OpenProc:
 		return []Slot{SlotProc}
 	case NewFilesystem:
+		return []Slot{a.Slot}
+	case NewFilesystemIn:
 		return []Slot{a.Slot}
 	case OpenMount:
 		return []Slot{a.Slot}

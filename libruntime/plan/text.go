@@ -37,6 +37,11 @@ func (p *Plan) WriteText(w io.Writer) error {
 			return err
 		}
 	}
+	for _, d := range p.Decided {
+		if _, err := fmt.Fprintf(w, "%s = %s: %s\n", d.Setting, printable(d.Value), printable(d.By)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -91,6 +91,18 @@ func (r *Record) field(d *jsontext.Decoder, name string) error {
 		n, err := number(d, name, 1<<63-1)
 		r.StartTime = n
 		return err
+	case "ids":
+		return r.IDs.decode(d, name)
+	case "policy":
+		v, err := d.ReadValue()
+		if err != nil {
+			return broken(err)
+		}
+		if v.Kind() != '{' {
+			return invalid(name, "it is not an object")
+		}
+		r.Policy = v.Clone()
+		return nil
 	case "sealed":
 		return boolean(d, name, &r.Sealed)
 	case "deniedNamespaces":
@@ -141,6 +153,39 @@ func (r *Record) check() error {
 		if !path.IsAbs(p) {
 			return invalid(name, fmt.Sprintf("%q is not an absolute path", shorten(p)))
 		}
+	}
+	return nil
+}
+
+// decode reads the object that encode writes.
+func (i *IDs) decode(d *jsontext.Decoder, name string) error {
+	if d.PeekKind() != '{' {
+		if _, err := d.ReadValue(); err != nil {
+			return broken(err)
+		}
+		return invalid(name, "it is not an object")
+	}
+	_, _ = d.ReadToken() // the brace that PeekKind saw
+	for d.PeekKind() == '"' {
+		tok, err := d.ReadToken()
+		if err != nil {
+			return broken(err)
+		}
+		field, ok := map[string]*uint32{"uid": &i.UID, "gid": &i.GID, "size": &i.Size}[tok.String()]
+		if !ok {
+			return invalid(name, "it has an unknown field")
+		}
+		n, err := number(d, name, 1<<32-1)
+		if err != nil {
+			return err
+		}
+		*field = uint32(n)
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return broken(err)
+	}
+	if i.Size == 0 || uint64(i.UID)+uint64(i.Size) > 1<<32-1 || uint64(i.GID)+uint64(i.Size) > 1<<32-1 {
+		return invalid(name, "it is no range of IDs")
 	}
 	return nil
 }

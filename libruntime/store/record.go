@@ -59,6 +59,10 @@ type Record struct {
 	Hooks []string
 	// OwnIDs says that the container got a user namespace, with its maker's own IDs, that its configuration has not.
 	OwnIDs bool
+	// IDs are those that the container has from the ledger, in a user namespace that its configuration has not.
+	IDs IDs
+	// Policy is what a policy has decided about the container, as JSON; nil where none has.
+	Policy jsontext.Value
 	// Sealed says that the payload is in a user and a mount namespace inside of those that the configuration says.
 	Sealed bool
 	// DeniedNamespaces (CLONE_NEW* flags) are those that the system-call filter denies besides the configuration's.
@@ -68,6 +72,9 @@ type Record struct {
 	// CgroupsDisabled and Rootless are choices of create that later commands must make again.
 	CgroupsDisabled, Rootless bool
 }
+
+// IDs are Size user IDs of the host from UID on, and as many group IDs from GID on.
+type IDs struct{ UID, GID, Size uint32 }
 
 // encode is written by hand because a start writes the record three times and the tables of a
 // reflecting encoder cost more than all three.
@@ -103,6 +110,18 @@ func (r *Record) encode() ([]byte, error) {
 	b = strconv.AppendBool(b, r.CgroupsDisabled)
 	b = append(b, `,"rootless":`...)
 	b = strconv.AppendBool(b, r.Rootless)
+	if r.IDs.Size != 0 {
+		b = append(b, `,"ids":{"uid":`...)
+		b = strconv.AppendUint(b, uint64(r.IDs.UID), 10)
+		b = append(b, `,"gid":`...)
+		b = strconv.AppendUint(b, uint64(r.IDs.GID), 10)
+		b = append(b, `,"size":`...)
+		b = strconv.AppendUint(b, uint64(r.IDs.Size), 10)
+		b = append(b, '}')
+	}
+	if r.Policy != nil {
+		b = append(append(b, `,"policy":`...), r.Policy...)
+	}
 	if r.Sealed {
 		b = append(b, `,"sealed":true`...)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"sort"
 
 	"golang.org/x/sys/unix"
@@ -143,4 +144,13 @@ func (r Root) IDs() ([]string, error) {
 
 func notExist(id string) error {
 	return &fault.Error{Step: "find container " + id, Err: ErrNotExist}
+}
+
+// Absolute returns the root as an absolute path. A relative one counts from the working directory.
+func (r Root) Absolute() (string, error) {
+	path, err := filepath.Abs(string(r))
+	if err != nil {
+		return "", fault.Wrap(err, "find the state directory "+string(r), "--root")
+	}
+	return path, nil
 }
