@@ -15,7 +15,7 @@ func (c *compiler) outside(m *mountJob) (*NewFilesystemIn, error) {
 	if !c.o.OwnIDs {
 		return nil, nil
 	}
-	kind := Namespace(0)
+	var kind Namespace
 	switch m.Type {
 	case "sysfs":
 		kind = NetworkNS
