@@ -49,6 +49,8 @@ var outcomes = map[string][]string{
 	"procfs":                                           {"works", "works", "works", "works", "EPERM", "EPERM"},
 	"procfs of a new pid namespace":                    {"works", "works", "works", "works", "EPERM", "EPERM"},
 	"sysfs of a new net namespace":                     {"works", "works", "EPERM", "ENOSPC", "EPERM", "EPERM"},
+	"cgroup filesystem":                                {"works", "works", "works", "works", "EPERM", "EPERM"},
+	"mask unmounted below a recursive bind mount":      {"works", "works", "works", "works", "EINVAL", "EINVAL"},
 	"cgroup filesystem of a new cgroup namespace":      {"works", "works", "EPERM", "ENOSPC", "ENOSPC", "ENOSPC"},
 	"mask unmounted in a new mount namespace":          {"works", "works", "works", "works", "EINVAL", "EINVAL"},
 	"mask left behind by a bind mount":                 {"works", "works", "works", "works", "EINVAL", "EINVAL"},
@@ -90,6 +92,7 @@ func compareOutcomes(t *testing.T, what, printed string, column int) {
 		switch {
 		case !known:
 			t.Errorf("%s: %s, which is not expected to be tried, %s", what, name, got)
+		case got == "ENOSYS" && strings.HasSuffix(name, "i386"): // a kernel that knows one kind of programs
 		case got != want[column]:
 			t.Errorf("%s: %s: %s, want %s", what, name, got, want[column])
 		}

@@ -157,6 +157,9 @@ var attacks = []attack{
 	{"sysfs of a new net namespace", func() syscall.Errno {
 		return fork(unix.CLONE_NEWNS|unix.CLONE_NEWNET, func() syscall.Errno { return mount(sysfs, tmp, sysfs, 0) })
 	}},
+	{"cgroup filesystem", func() syscall.Errno {
+		return first(func() syscall.Errno { return unshare(unix.CLONE_NEWNS) }, func() syscall.Errno { return mount(cgroup2, tmp, cgroup2, 0) })
+	}},
 	{"cgroup filesystem of a new cgroup namespace", func() syscall.Errno {
 		return fork(unix.CLONE_NEWNS|unix.CLONE_NEWCGROUP, func() syscall.Errno { return mount(cgroup2, tmp, cgroup2, 0) })
 	}},
@@ -169,6 +172,11 @@ var attacks = []attack{
 	}},
 	{"mask left behind by open_tree", func() syscall.Errno {
 		return call(unix.SYS_OPEN_TREE, fdcwd, address(procDir), unix.OPEN_TREE_CLONE)
+	}},
+	{"mask unmounted below a recursive bind mount", func() syscall.Errno {
+		return first(func() syscall.Errno { return unshare(unix.CLONE_NEWNS) },
+			func() syscall.Errno { return mount(procDir, tmp, none, unix.MS_BIND|unix.MS_REC) },
+			func() syscall.Errno { return umount(tmpKeys) })
 	}},
 	{"mask moved away", func() syscall.Errno {
 		call(unix.SYS_MKNODAT, fdcwd, address(tmpKeys), unix.S_IFREG|0o600) // it may be there
