@@ -29,7 +29,7 @@ var confinements = []confinement{
 	{"sealed userns", true, []string{"-seal", "always"}},
 }
 
-// outcomes are what the payload's attacks (tests/internal/probe) come to, in the order of confinements. The payload
+// outcomes are what the payload's attacks (tests/internal/attack) come to, in the order of confinements. The payload
 // is root with CAP_SYS_ADMIN, which may do most of this by its configuration; where it has its own user namespace,
 // also CAP_SYS_RESOURCE. That attacks work where nothing is to be in their way shows that they are some.
 var outcomes = map[string][]string{
@@ -82,7 +82,14 @@ func attacker(v confinement) harness.Change {
 	}
 }
 
-// compareOutcomes compares what the probe has printed with the column.
+// armed is a container with the program that attacks.
+func armed(e *harness.Env, changes ...harness.Change) *harness.Container {
+	c := e.Container(changes...)
+	e.Must(os.Link(harness.Attack(e.T), c.Rootfs+"/attack"))
+	return c
+}
+
+// compareOutcomes compares what the payload has printed with the column.
 func compareOutcomes(t *testing.T, what, printed string, column int) {
 	t.Helper()
 	seen := 0
@@ -108,11 +115,11 @@ func TestAttacks(t *testing.T) {
 	for column, v := range confinements {
 		t.Run(v.name, func(t *testing.T) {
 			e := newEnv(t)
-			payload := e.Container(attacker(v), harness.Args("probe", "attack"))
+			payload := armed(e, attacker(v), harness.Args("/attack"))
 			compareOutcomes(t, "the payload", payload.RunConfined(v.flags...).OK(e), column)
-			running := e.Container(attacker(v))
+			running := armed(e, attacker(v))
 			running.RunConfined(append([]string{"-detach"}, v.flags...)...).OK(e)
-			compareOutcomes(t, "exec", running.Exec(nil, "probe", "attack").OK(e), column)
+			compareOutcomes(t, "exec", running.Exec(nil, "/attack").OK(e), column)
 			running.Delete("--force").OK(e)
 			e.CheckNothingLeft()
 		})
@@ -260,8 +267,8 @@ func TestSealInJoinedNamespace(t *testing.T) {
 	e := newEnv(t)
 	owner := e.Container(attacker(confinement{userns: true}))
 	owner.RunDetached().OK(e)
-	c := e.Container(attacker(confinement{}), harness.Joined(specs.UserNamespace, fmt.Sprintf("/proc/%d/ns/user", owner.PID())),
-		harness.Args("probe", "attack"), func(s *specs.Spec) {
+	c := armed(e, attacker(confinement{}), harness.Joined(specs.UserNamespace, fmt.Sprintf("/proc/%d/ns/user", owner.PID())),
+		harness.Args("/attack"), func(s *specs.Spec) {
 			caps := []string{"CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_DAC_OVERRIDE", "CAP_SYS_CHROOT"}
 			s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: caps, Permitted: caps, Effective: caps}
 		})
@@ -270,7 +277,7 @@ func TestSealInJoinedNamespace(t *testing.T) {
 	c.Spec.Process.Args = []string{"sleep", "1000"}
 	c.WriteSpec()
 	c.RunDetached("--seal", "always").OK(e)
-	compareOutcomes(t, "exec", c.Exec(nil, "probe", "attack").OK(e), len(confinements)-1)
+	compareOutcomes(t, "exec", c.Exec(nil, "/attack").OK(e), len(confinements)-1)
 	if out := owner.Sh("unshare -U true && echo made"); out != "made" {
 		t.Errorf("the owner of the joined namespace: %s", out)
 	}

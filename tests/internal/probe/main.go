@@ -16,7 +16,6 @@ const usage = `probe syscall NUMBER [ARGUMENT...]   makes a system call, prints 
        probe open FLAGS PATH                opens a file ("r", "w", "rw"), prints "ok" or the errno
        probe lock PATH                      locks a file or directory (flock), says so, waits for ever
        probe notify MESSAGE                 sends a message to the service manager (sd_notify(3))
-       probe attack                         tries to get out of its confinement in every way it knows
        probe status NAME...                 prints lines of /proc/self/status, and Securebits
        probe pause                          waits for ever
 `
@@ -37,8 +36,6 @@ func main() {
 		lock(args[0])
 	case "notify":
 		notify(args[0])
-	case "attack":
-		attackAll()
 	case "status":
 		showStatus(args)
 	case "pause":
