@@ -153,6 +153,16 @@ func TestSealFlag(t *testing.T) {
 				t.Errorf("%s: %s", name, out)
 			}
 		}
+		lossy := e.Container(change, harness.Capabilities("CAP_NET_RAW"))
+		if out := e.Bailey("plan", "--bundle", lossy.Bundle, "--seal", "always").OK(e); !strings.Contains(out, "prove the seal") {
+			t.Errorf("plan of a sealed container: %s", out)
+		}
+		if out := e.Bailey("plan", "--bundle", lossy.Bundle, "--seal", "auto").OK(e); strings.Contains(out, "seal") {
+			t.Errorf("plan of a container that is not sealed: %s", out)
+		}
+		if w := e.LogWarnings(); !strings.Contains(w[len(w)-1], "not sealed: CAP_NET_RAW would have no effect over the net namespace") {
+			t.Errorf("warnings: %q", w)
+		}
 		e.Container(change).Run("--seal", "yes").Fails(e, "--seal", "auto, always")
 		c := e.Container(change, harness.Sh(script+" >/out; exec sleep 1000"))
 		c.Create("--seal", "always").OK(e)
@@ -160,7 +170,7 @@ func TestSealFlag(t *testing.T) {
 			t.Errorf("exec in a created container: %s", out)
 		}
 		c.Start().OK(e)
-		e.Eventually("the payload has tried", func() bool { return strings.Contains(c.Sh("cat /out"), "sealed") })
+		e.Eventually("the payload has tried", func() bool { return strings.Contains(c.Sh("cat /out 2>/dev/null; true"), "sealed") })
 		if out := c.Sh("cat /out; " + script); out != "sealed\nsealed" {
 			t.Errorf("the payload and exec: %s", out)
 		}
