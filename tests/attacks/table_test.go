@@ -96,6 +96,7 @@ func parse(text string) tables {
 // elsewhere has what is as good on machines that have less to attack: without cgroup v1, sysrq, 32-bit programs, or handles of
 // namespaces. None of it is a success.
 var elsewhere = map[string][]string{
+	"process of another container: ptrace":   {"EPERM"}, // Yama
 	"user namespace: x32":                    {"EPERM", "ENOSYS"},
 	"user namespace: i386":                   {"ENOSYS"},
 	"network of the machine, by file handle": {"not applicable"},
