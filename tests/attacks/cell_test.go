@@ -58,7 +58,7 @@ func measure(t *testing.T, col *column, p *payload) *cell {
 // container makes a bundle with the programs that attack.
 func (c *cell) container(changes ...harness.Change) *harness.Container {
 	c.T.Helper()
-	b := c.Env.Container(append([]harness.Change{change(c.col, c.payload)}, changes...)...)
+	b := c.Container(append([]harness.Change{change(c.col, c.payload)}, changes...)...)
 	c.Must(os.Chmod(b.Rootfs+"/tmp", 0o1777))
 	for name, program := range map[string]string{"attack": harness.Attack(c.T), "raid": harness.Raid(c.T), "abroad": harness.Abroad(c.T)} {
 		c.Must(os.Link(program, b.Rootfs+"/"+name))
@@ -96,7 +96,7 @@ func (c *cell) run(o harness.Options, args ...string) *harness.Result {
 		o.NoGlobals = true
 		args = append([]string{"--root", c.Path("peer")}, args...)
 	}
-	return c.Env.Run(o, args...)
+	return c.Run(o, args...)
 }
 
 // launch runs `run` of a container.
