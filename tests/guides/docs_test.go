@@ -1,4 +1,4 @@
-package docs
+package guides
 
 import (
 	"os/exec"
@@ -23,11 +23,12 @@ func TestGuides(t *testing.T) {
 			if len(all) == 0 {
 				t.Fatal("no commands")
 			}
-			shells := map[bool]*shell{true: newShell(e, root), false: newShell(e, alice)}
-			for _, s := range shells {
-				enter(e, s.cmd.PID())
-				defer s.end()
-			}
+			dirs := cgroups(e)
+			first := newShell(e, root, dirs, nil)
+			defer first.end()
+			second := newShell(e, alice, dirs, first)
+			defer second.end()
+			shells := map[bool]*shell{true: first, false: second}
 			for _, s := range all {
 				if out := shells[s.root].run(s.command); !s.pattern().MatchString(out) {
 					t.Errorf("%s:%d: %s\nprints\n%s", page, s.line, s.command, out)

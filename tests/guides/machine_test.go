@@ -1,10 +1,9 @@
-package docs
+package guides
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -60,22 +59,25 @@ func newMachine(t *testing.T) *harness.Env {
 	return e
 }
 
-// enter puts a process into cgroups of the Env's, below which those of the containers come that say nothing else.
-func enter(e *harness.Env, pid int) {
+// cgroups makes cgroups, below which those of the containers come that say nothing else, and returns their directories.
+func cgroups(e *harness.Env) []string {
 	e.T.Helper()
 	procs, _ := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs")
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.procs"); err == nil {
 		procs = []string{"/sys/fs/cgroup/cgroup.procs"}
 	}
+	var dirs []string
 	for _, file := range procs {
-		dir := filepath.Join(filepath.Dir(file), e.ID+"-docs")
+		top := filepath.Dir(file)
+		dir := filepath.Join(top, e.ID+"-guides")
 		e.Must(os.Mkdir(dir, 0o755))
 		e.T.Cleanup(func() { os.Remove(dir) })
 		for _, name := range []string{"cpuset.cpus", "cpuset.mems"} { // empty in a new one of v1
-			if value, err := os.ReadFile(filepath.Join(filepath.Dir(file), name)); err == nil && strings.Contains(file, "cpuset") {
+			if value, err := os.ReadFile(filepath.Join(top, name)); err == nil && filepath.Base(top) == "cpuset" {
 				e.Must(os.WriteFile(filepath.Join(dir, name), value, 0o644))
 			}
 		}
-		e.Must(os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(fmt.Sprint(pid)), 0o644))
+		dirs = append(dirs, dir)
 	}
+	return dirs
 }
