@@ -71,7 +71,7 @@ conformance: deps build ## the OCI runtime-tools programs (root); RUNTIME=… fo
 
 # Pure cgroup v2, systemd as PID 1, AppArmor or SELinux, CAP_SYS_RESOURCE: machines of our own, one for each module.
 VM       := build/vm
-VM_TESTS := lifecycle security systemd
+VM_TESTS := lifecycle security systemd attacks guides
 test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual machines (root); VM_RUN=PATTERN for some
 	@scripts/install-deps build test vm
 	@scripts/criu build/criu

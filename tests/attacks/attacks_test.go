@@ -54,7 +54,7 @@ func TestTables(t *testing.T) {
 		fmt.Println(got)
 	}
 	if *update && !t.Failed() {
-		if err := os.WriteFile(page, []byte(before+got+after), 0o644); err != nil {
+		if err := os.WriteFile(harness.Source(t, page), []byte(before+got+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -222,22 +222,28 @@ static int inherited_capabilities(void)
 	return gained("/raid-inherit", "capabilities");
 }
 
-/* Writes what a file holds already; where a read-only mount is in the way, after it was made writable. */
+/* Opens a file for writing; where a read-only mount is in the way, after it was made writable. */
+static int opened(const char *file, const char *mount, int *fd)
+{
+	*fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (*fd < 0 && errno == EROFS) {
+		THEN(unshare_(CLONE_NEWNS));
+		THEN(mount_("", mount, "", MS_REMOUNT | MS_BIND));
+		*fd = open(file, O_WRONLY | O_CLOEXEC);
+	}
+	return TRY(*fd);
+}
+
+/* Writes what a file holds already. */
 static int written(const char *file, const char *mount)
 {
 	char text[4096];
-	int fd = open(file, O_WRONLY | O_CLOEXEC);
+	int fd;
 
-	if (fd < 0 && errno == EROFS) {
-		THEN(unshare_(CLONE_NEWNS));
-		THEN(mount_("", mount, "", MS_REMOUNT | MS_BIND));
-		fd = open(file, O_WRONLY | O_CLOEXEC);
-	}
-	if (fd < 0)
-		return errno;
+	THEN(opened(file, mount, &fd));
 	int in = open(file, O_RDONLY | O_CLOEXEC);
 	if (in < 0)
-		return 0; /* /proc/sysrq-trigger: what is written there is done, and opening it is bad enough */
+		return errno;
 	ssize_t size = read(in, text, sizeof text);
 	return size >= 0 && write(fd, text, (size_t)size) == size ? 0 : errno;
 }
@@ -252,10 +258,13 @@ static int kernel_sysctl(void)
 	return written("/proc/sys/kernel/panic_on_oops", "/proc/sys");
 }
 
+/* What is written there is done, so nothing is. */
 static int sysrq(void)
 {
-	return access("/proc/sysrq-trigger", F_OK) ? NOT_APPLICABLE
-						   : written("/proc/sysrq-trigger", "/proc/sysrq-trigger");
+	const char *file = "/proc/sysrq-trigger";
+	int fd;
+
+	return access(file, F_OK) ? NOT_APPLICABLE : opened(file, file, &fd);
 }
 
 /* Mounts the cgroup v1 hierarchy of the memory controller anew, and writes a file of it. */

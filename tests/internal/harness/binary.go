@@ -16,7 +16,7 @@ import (
 const BinaryVariable = "BAILEY_BINARY"
 
 // ProgramsVariable names the variable with the directory of the programs that the tests need, for machines without Go:
-// attack, bailey, bailey-faults, confined, probe.
+// abroad, attack, bailey, bailey-faults, confined, probe, raid.
 const ProgramsVariable = "BAILEY_PROGRAMS"
 
 type program struct {
@@ -152,6 +152,16 @@ func build(name, pkg, env string, flags []string) (string, error) {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out.String())
 	}
 	return filepath.Join(base, name), copyFile(built, filepath.Join(base, name))
+}
+
+// Source returns the path of a file of this repository.
+func Source(t testing.TB, name string) string {
+	t.Helper()
+	root, err := module()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(root, name)
 }
 
 func copyFile(from, to string) error {

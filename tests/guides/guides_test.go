@@ -2,7 +2,6 @@ package guides
 
 import (
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/bailey-oci/bailey/tests/internal/harness"
@@ -19,7 +18,7 @@ func TestGuides(t *testing.T) {
 	for _, page := range []string{"user-namespaces.md"} {
 		t.Run(page, func(t *testing.T) {
 			e := newMachine(t)
-			all := steps(t, filepath.Join("../../docs", page))
+			all := steps(t, harness.Source(t, "docs/"+page))
 			if len(all) == 0 {
 				t.Fatal("no commands")
 			}
