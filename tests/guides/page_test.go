@@ -36,8 +36,8 @@ func steps(t *testing.T, page string) []step {
 			all = append(all, step{line: n, root: line[0] == '#', command: line[2:]})
 		case len(all) == 0:
 			t.Fatalf("%s:%d: output of no command", page, n)
-		case strings.HasPrefix(line, "> "):
-			all[len(all)-1].command += "\n" + line[2:]
+		case line == ">", strings.HasPrefix(line, "> "):
+			all[len(all)-1].command += "\n" + strings.TrimPrefix(line[1:], " ")
 		default:
 			all[len(all)-1].output = append(all[len(all)-1].output, line)
 		}
