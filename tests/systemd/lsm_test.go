@@ -74,6 +74,20 @@ profile bailey-other flags=(attach_disconnected,mediate_deleted) {
 		t.Errorf("in a user namespace the payload is confined by %q", got)
 	}
 	u.Delete("--force").OK(e)
+
+	for _, change := range []harness.Change{harness.All(), harness.UserNamespace} {
+		s := e.Container(change)
+		s.Spec.Process.ApparmorProfile = "bailey-test"
+		s.WriteSpec()
+		s.RunDetached("--seal", "always").OK(e)
+		if got := attribute(e, s.PID()); got != "bailey-test (enforce)" {
+			t.Errorf("sealed, the payload is confined by %q", got)
+		}
+		if got := s.Exec([]string{"--apparmor", "bailey-other"}, "cat", "/proc/self/attr/current").OK(e); got != "bailey-other (enforce)\n" {
+			t.Errorf("sealed, exec is confined by %q", got)
+		}
+		s.Delete("--force").OK(e)
+	}
 }
 
 // The payload has the label that was asked for, its filesystems that of linux.mountLabel, and the policy holds.
@@ -122,6 +136,16 @@ func TestSELinux(t *testing.T) {
 	}
 	c.Exec([]string{"--process-label", "no:such:label"}, "true").Fails(e, "no:such:label")
 	c.Delete("--force").OK(e)
+
+	s := e.Container()
+	s.Spec.Process.SelinuxLabel, s.Spec.Linux.MountLabel = process, files
+	s.WriteSpec()
+	harness.Tool(t, "", "chcon", "-R", files, s.Rootfs)
+	s.RunDetached("--seal", "always").OK(e)
+	if got := attribute(e, s.PID()); got != process {
+		t.Errorf("sealed, the payload has the label %q", got)
+	}
+	s.Delete("--force").OK(e)
 
 	d := e.Container()
 	d.Spec.Process.SelinuxLabel = "no:such:label"

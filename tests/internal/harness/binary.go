@@ -16,7 +16,7 @@ import (
 const BinaryVariable = "BAILEY_BINARY"
 
 // ProgramsVariable names the variable with the directory of the programs that the tests need, for machines without Go:
-// bailey, bailey-faults, confined, probe.
+// attack, bailey, bailey-faults, confined, probe.
 const ProgramsVariable = "BAILEY_PROGRAMS"
 
 type program struct {
@@ -26,7 +26,7 @@ type program struct {
 }
 
 var (
-	runtimeBinary, faultyBinary, probeBinary, confinedBinary program
+	runtimeBinary, faultyBinary, probeBinary, confinedBinary, attackBinary program
 
 	// As in the Makefile.
 	binaryFlags = []string{"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -E baileyentry"}
@@ -59,7 +59,41 @@ func Confined(t testing.TB) string {
 	return confinedBinary.get(t, "confined", "./tests/internal/confined", "CGO_ENABLED=0", "-trimpath", "-buildvcs=false")
 }
 
+// Attack returns the path of a program that tries to get out of the container that it is in.
+func Attack(t testing.TB) string {
+	t.Helper()
+	return attackBinary.made(t, "attack", func() (string, error) {
+		root, err := module()
+		if err != nil {
+			return "", err
+		}
+		path := filepath.Join(base, "attack")
+		return path, tool("gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", path, root+"/tests/internal/attack/attack.c")
+	})
+}
+
+// tool runs a program; its output is part of the error.
+func tool(name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := startChild(cmd); err != nil {
+		return err
+	}
+	defer endChild(cmd)
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out.String())
+	}
+	return nil
+}
+
 func (p *program) get(t testing.TB, name, pkg, env string, flags ...string) string {
+	t.Helper()
+	return p.made(t, name, func() (string, error) { return build(name, pkg, env, flags) })
+}
+
+// made makes the program once, or takes it from where programs are given.
+func (p *program) made(t testing.TB, name string, build func() (string, error)) string {
 	t.Helper()
 	p.once.Do(func() {
 		if dir := os.Getenv(ProgramsVariable); dir != "" {
@@ -67,7 +101,7 @@ func (p *program) get(t testing.TB, name, pkg, env string, flags ...string) stri
 			p.err = copyFile(filepath.Join(dir, name), p.path)
 			return
 		}
-		p.path, p.err = build(name, pkg, env, flags)
+		p.path, p.err = build()
 	})
 	if p.err != nil {
 		t.Fatal(p.err)

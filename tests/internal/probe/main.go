@@ -18,7 +18,6 @@ const usage = `probe syscall NUMBER [ARGUMENT...]   makes a system call, prints 
        probe notify MESSAGE                 sends a message to the service manager (sd_notify(3))
        probe serve                          counts, and tells how far at 127.0.0.1:7000, after a number of its own
        probe ask                            prints what serve says
-       probe attack                         tries to get out of its confinement in every way it knows
        probe status NAME...                 prints lines of /proc/self/status, and Securebits
        probe pause                          waits for ever
 `
@@ -43,8 +42,6 @@ func main() {
 		serve()
 	case "ask":
 		ask()
-	case "attack":
-		attackAll()
 	case "status":
 		showStatus(args)
 	case "pause":
