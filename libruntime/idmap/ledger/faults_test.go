@@ -20,7 +20,9 @@ func step(words []string) error {
 	l.hasProcess = func(uint64) bool { return false }
 	switch words[0] {
 	case "allocate":
-		_, err = l.Allocate(Request{ID: words[2], StateRoot: words[1] + "/run"})
+		var r Range
+		r, err = l.Allocate(Request{ID: words[2], StateRoot: words[1] + "/run", Size: 1000})
+		fmt.Println(r, cause(err))
 	case "release":
 		err = l.Release(words[2], words[1]+"/run")
 	case "repair":
@@ -57,8 +59,9 @@ func TestKilledAtEveryChange(t *testing.T) {
 		"of what has rested": {func(m *machineDir) { used(m); m.allocate(m.open(), "d", 0) }, "allocate"},
 		"of garbage": {func(m *machineDir) {
 			used(m)
-			m.allocate(m.open(), "d", 0)
-			m.allocate(m.open(), "e", 0)
+			for _, id := range []string{"d", "e"} {
+				m.allocate(m.open(), id, 0)
+			}
 			m.must(os.Remove(m.path("run/e")))
 		}, "allocate"},
 		"release": {func(m *machineDir) { used(m); m.allocate(m.open(), "new", 0) }, "release"},

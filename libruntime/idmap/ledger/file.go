@@ -22,8 +22,8 @@ const (
 	namesFile = "names"
 )
 
-// maxTable is the size in bytes above which a table is refused unread. There is no room for more ranges of 64 IDs.
-const maxTable = 1 << 26 * slotSize
+// maxTable is the size in bytes above which a table is neither read nor made: as many slots as there are ranges of 1024 IDs.
+const maxTable = 1 << 22 * slotSize
 
 // mostNew is for how many slots that are added there is room without another copy of the table.
 const mostNew = 64
@@ -337,6 +337,9 @@ func (t *table) slot(i int) slot { return slot(t.raw[i*slotSize : (i+1)*slotSize
 
 // write writes a slot, which may be the one behind the last, with its name before it.
 func (t *table) write(i int, s slot, k *key) error {
+	if (i+2)*slotSize > maxTable {
+		return t.failed("write "+tableFile, "", errors.New("it has as many ranges as there can be"))
+	}
 	if k != nil {
 		if err := t.openNames(); err != nil {
 			return err

@@ -22,7 +22,10 @@ func (s span) hits(list []span) bool { return slices.ContainsFunc(list, s.overla
 
 // String returns "first-last".
 func (s span) String() string {
-	if s.size() == 1 {
+	switch s.size() {
+	case 0:
+		return "none"
+	case 1:
 		return strconv.FormatUint(s.first, 10)
 	}
 	return strconv.FormatUint(s.first, 10) + "-" + strconv.FormatUint(s.end-1, 10)
