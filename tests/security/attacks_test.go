@@ -329,3 +329,35 @@ func TestCgroupsOfExecInSealedContainer(t *testing.T) {
 		}
 	}
 }
+
+// Who joins the user namespace of a sealed container's process cannot join the others, and is told why.
+func TestJoiningSealedContainer(t *testing.T) {
+	e := newEnv(t)
+	owner := e.Container(attacker(confinement{userns: true}))
+	owner.RunDetached("--seal", "always").OK(e)
+	path := func(kind string) string { return fmt.Sprintf("/proc/%d/ns/%s", owner.PID(), kind) }
+	c := e.Container(harness.Joined(specs.UserNamespace, path("user")), harness.Joined(specs.NetworkNamespace, path("net")))
+	r := c.Run()
+	r.Fails(e, "join the net namespace", "EPERM", "sealed")
+	owner.Delete("--force").OK(e)
+	e.CheckNothingLeft()
+}
+
+// A process that bailey is placing in the container cannot be looked into by one that has CAP_SYS_PTRACE there, even in
+// a container without a user namespace of its own, where it can without a seal.
+func TestSealKeepsTracersOut(t *testing.T) {
+	for flag, want := range map[string]string{"--seal=never": "ok", "--seal=always": "EACCES"} {
+		t.Run(flag, func(t *testing.T) {
+			e := newEnv(t)
+			c := e.Container(attacker(confinement{}))
+			c.Create(flag).OK(e)
+			for _, file := range []string{"mem", "exe", "root"} {
+				if got := strings.TrimSpace(c.Exec(nil, "probe", "open", "r", "/proc/1/"+file).OK(e)); got != want {
+					t.Errorf("/proc/1/%s of a container that waits for start: %s, want %s", file, got, want)
+				}
+			}
+			c.Delete("--force").OK(e)
+			e.CheckNothingLeft()
+		})
+	}
+}
