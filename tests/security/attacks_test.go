@@ -361,3 +361,20 @@ func TestSealKeepsTracersOut(t *testing.T) {
 		})
 	}
 }
+
+// The kernel holds the processes of a user namespace together to what its maker's limits were; those of a sealed
+// container are the ones that it was given, each process its own.
+func TestSealHasNoLimitsOfItsCaller(t *testing.T) {
+	eachSealed(t, func(t *testing.T, e *harness.Env, change harness.Change) {
+		c := e.Container(change, harness.Sh("i=0; while [ $i -lt 60 ]; do sleep 1 & i=$((i+1)); done; echo all; ulimit -u"), func(s *specs.Spec) {
+			s.Process.User = specs.User{UID: 1000, GID: 1000}
+			s.Process.Capabilities = nil // who has CAP_SYS_RESOURCE or CAP_SYS_ADMIN is not limited
+			s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NPROC", Soft: 1000, Hard: 1000}}
+		})
+		r := e.Run(harness.Options{Prefix: []string{"prlimit", "--nproc=40:2000"}}, c.RunArgs("--seal", "always")...)
+		if out := r.OK(e); out != "all\n1000\n" {
+			t.Errorf("%s", r)
+		}
+		e.CheckNothingLeft()
+	})
+}
