@@ -7,9 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/resource.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 /* A name in a procfs: "self" is a link, and our own number would do only in a procfs of our own. */
 struct own_directory {
