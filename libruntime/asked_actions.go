@@ -123,7 +123,9 @@ func askedAction(op plan.Op, pid int, rootless bool, warn func(...string)) error
 	case plan.MoveNetworkDevice:
 		return moveDevice(op, pid, a)
 	case plan.SetRlimits:
-		return setRlimits(op, pid, a.Limits)
+		return setRlimits(op, pid, a.Limits, false)
+	case plan.RaiseRlimits:
+		return setRlimits(op, pid, a.Limits, true)
 	case plan.SetAffinity:
 		return setAffinity(op, pid, a)
 	case plan.SetScheduler:
@@ -206,16 +208,26 @@ func setOOMScore(op plan.Op, pid, score int) error {
 	return f
 }
 
-// setRlimits sets the limits from outside, so that the process need not have the right to raise them.
-func setRlimits(op plan.Op, pid int, limits []plan.Rlimit) error {
+// setRlimits sets the limits from outside, so that the process need not have the right to raise them; with raise it
+// lowers none.
+func setRlimits(op plan.Op, pid int, limits []plan.Rlimit, raise bool) error {
 	for i, l := range limits {
+		origin := op.Origin + "/" + strconv.Itoa(i)
+		if raise { // they are some of those that config.json has
+			origin = op.Origin
+			var now unix.Rlimit
+			if err := unix.Prlimit(pid, l.Resource, nil, &now); err != nil {
+				return &fault.Error{Step: "read " + l.Name, Syscall: "prlimit64", Err: err}
+			}
+			l.Soft, l.Hard = max(l.Soft, now.Cur), max(l.Hard, now.Max)
+		}
 		err := unix.Prlimit(pid, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil)
 		if err == nil {
 			continue
 		}
 		f := &fault.Error{
 			Step: "set " + l.Name + " to " + limit(l.Soft) + ":" + limit(l.Hard), Syscall: "prlimit64", Err: err,
-			Origin: op.Origin + "/" + strconv.Itoa(i),
+			Origin: origin,
 		}
 		if err == unix.EPERM {
 			var now unix.Rlimit

@@ -3,6 +3,7 @@ package nsexec
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -27,6 +28,13 @@ func (s *session) failed(m *message) error {
 				Cause:  "other mounts lie below it, and what they cover must not come to light in an ordinary user's container",
 				Remedy: "take them along: use the option rbind"}
 		}
+	case plan.JoinNamespace:
+		if errno == unix.EPERM && a.Type != plan.UserNS && s.joinsUser() {
+			return &fault.Error{Step: op.String(), Origin: op.Origin, Syscall: call, Err: errno,
+				Cause: "it belongs to another user namespace than the one that is joined, as the namespaces of a sealed " +
+					"container do: its processes are in a user namespace inside of the one that owns them",
+				Remedy: "have the container whose namespaces are joined made without a seal"}
+		}
 	case plan.Seal:
 		return sealFailure(op, call, object, errno)
 	case plan.ProveSeal:
@@ -40,6 +48,14 @@ func (s *session) failed(m *message) error {
 		return hookFailure(a.Point, op.Origin, strings.TrimPrefix(call, "hook "), object, errno)
 	}
 	return &fault.Error{Step: op.String(), Origin: op.Origin, Object: object, Syscall: call, Err: errno}
+}
+
+// joinsUser reports whether the plan joins a user namespace.
+func (s *session) joinsUser() bool {
+	return slices.ContainsFunc(s.plan.Ops, func(op plan.Op) bool {
+		a, ok := op.Action.(plan.JoinNamespace)
+		return ok && a.Type == plan.UserNS
+	})
 }
 
 var errSealBroken = errors.New("it worked")
