@@ -38,29 +38,59 @@ func render(t testing.TB, cells map[string][]*cell) string {
 	}
 	release := regexp.MustCompile(`^\d+\.\d+`).FindString(unix.ByteSliceToString(u.Release[:]))
 	fmt.Fprintf(&b, "Measured on Linux %s, cgroup view %s, with %s.\n", release, view(), strings.Join(peers, " and "))
+	b.WriteString("\nHow many of the attacks work:\n\n| payload |" + header(cells[payloads[0].title]))
 	for _, p := range payloads {
-		fmt.Fprintf(&b, "\n### %s\n\n| attack |", p.title)
-		row := cells[p.title]
-		for _, c := range row {
-			b.WriteString(" " + c.col.name + " |")
+		b.WriteString("| " + p.title + " |")
+		for _, c := range cells[p.title] {
+			fmt.Fprintf(&b, " %d of %d |", c.successes(), len(c.order))
 		}
-		b.WriteString("\n|---|" + strings.Repeat("---|", len(row)) + "\n")
+		b.WriteString("\n")
+	}
+	for _, p := range payloads {
+		row := cells[p.title]
 		if len(row) == 0 {
 			continue
 		}
+		works, refused := "", ""
 		for _, name := range row[0].order {
-			b.WriteString("| " + name + " |")
+			line, any := "| "+name+" |", false
 			for _, c := range row {
 				outcome := c.outcome[name]
 				if outcome == "works" {
-					outcome = "**works**"
+					outcome, any = "**works**", true
 				}
-				b.WriteString(" " + outcome + " |")
+				line += " " + outcome + " |"
 			}
-			b.WriteString("\n")
+			if any {
+				works += line + "\n"
+			} else {
+				refused += line + "\n"
+			}
 		}
+		fmt.Fprintf(&b, "\n### %s\n\n| attack |%s%s\nNone of these works:\n\n| attack |%s%s", p.title, header(row), works, header(row), refused)
 	}
 	return b.String()
+}
+
+// header is the rest of a table's head.
+func header(row []*cell) string {
+	names, line := "", "|---|"
+	for _, c := range row {
+		names += " " + c.col.name + " |"
+		line += "---|"
+	}
+	return names + "\n" + line + "\n"
+}
+
+// successes returns how many attacks work.
+func (c *cell) successes() int {
+	n := 0
+	for _, outcome := range c.outcome {
+		if outcome == "works" {
+			n++
+		}
+	}
+	return n
 }
 
 // parse reads the page.
@@ -71,7 +101,7 @@ func parse(text string) tables {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if heading, ok := strings.CutPrefix(line, "### "); ok {
-			title, names = heading, nil
+			title = heading
 			all[title] = make(map[string]map[string]string)
 			continue
 		}
@@ -82,7 +112,7 @@ func parse(text string) tables {
 		for i := range fields {
 			fields[i] = strings.Trim(strings.TrimSpace(fields[i]), "*")
 		}
-		if names == nil {
+		if fields[0] == "attack" {
 			names = fields
 			continue
 		}

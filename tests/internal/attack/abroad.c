@@ -93,12 +93,27 @@ static int root_directory(void)
 	return TRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
+/* Joins a namespace of its, which takes the right to trace it and capabilities over the namespace. */
+static int join(void)
+{
+	int fd = (int)syscall(SYS_pidfd_open, victim, 0);
+
+	if (fd < 0)
+		return errno;
+	return TRY(syscall(SYS_setns, fd, CLONE_NEWUTS));
+}
+
 static int neighbour(const char *pid)
 {
 	victim = (pid_t)strtol(pid, 0, 10);
 	print("process of another container: signal", in_child(0, signal_));
 	print("process of another container: ptrace", in_child(0, trace));
 	print("process of another container: its root directory", in_child(0, root_directory));
+	print("process of another container: its namespaces", in_child(0, join));
+	victim = 1;
+	print("first process of the machine: signal", in_child(0, signal_));
+	print("first process of the machine: its root directory", in_child(0, root_directory));
+	print("first process of the machine: its namespaces", in_child(0, join));
 	return 0;
 }
 

@@ -302,6 +302,35 @@ static int device(void)
 	return TRY(open("/tmp/fuse", O_RDWR | O_CLOEXEC));
 }
 
+/* What lies under a mask, by a path that does not name the mask. It is one that has been put there if it is a device. */
+static int mask_avoided(void)
+{
+	struct stat st;
+
+	THEN(TRY(stat("/proc/self/../keys", &st)));
+	return S_ISCHR(st.st_mode) ? NOTHING : 0;
+}
+
+/* Whether a directory is another one than our root. */
+static int is_outside(const char *directory)
+{
+	struct stat st, root;
+
+	THEN(TRY(stat(directory, &st)));
+	THEN(TRY(stat("/", &root)));
+	return st.st_ino == root.st_ino && st.st_dev == root.st_dev ? NOTHING : 0;
+}
+
+static int root_of_init(void)
+{
+	return is_outside("/proc/1/root/../..");
+}
+
+static int directory_of_init(void)
+{
+	return is_outside("/proc/1/cwd/../..");
+}
+
 /* The first descriptor beyond the standard streams, when we were executed. */
 static int leaked_descriptor = -1;
 
@@ -334,6 +363,9 @@ static const struct {
     {"release_agent written (cgroup v1)", release_agent},
     {"own memory limit written (cgroup v1)", own_limit},
     {"device node made, and opened", device},
+    {"mask avoided by another path", mask_avoided},
+    {"root left by way of /proc/1/root", root_of_init},
+    {"root left by way of /proc/1/cwd", directory_of_init},
     {"descriptors of the runtime's left open", descriptor},
 };
 
