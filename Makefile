@@ -25,7 +25,7 @@ ARM64_ENV     := CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
 LINT := build/tools/golangci-lint
 
 .DEFAULT_GOAL := build
-.PHONY: help deps embedded build build-arm64 test test-vm unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz manual install clean
+.PHONY: help deps embedded build build-arm64 test test-vm unit conformance lint lint-go lint-c lint-sh fmt demo bench attacks fuzz manual install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -71,7 +71,7 @@ conformance: deps build ## the OCI runtime-tools programs (root); RUNTIME=… fo
 
 # Pure cgroup v2, systemd as PID 1, AppArmor or SELinux, CAP_SYS_RESOURCE: machines of our own, one for each module.
 VM       := build/vm
-VM_TESTS := lifecycle security systemd
+VM_TESTS := lifecycle security systemd attacks guides
 test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual machines (root); VM_RUN=PATTERN for some
 	@scripts/install-deps build test vm
 	@scripts/criu build/criu
@@ -110,6 +110,11 @@ demo: build ## a tour
 bench: build ## measure against runc, crun and the kernel's floor (root); BENCH='-n 50 -only run'
 	@scripts/install-deps bench
 	$(GO) run ./bench -runtime bailey=bin/bailey $(BENCH)
+
+# Without a package's name go test prints what a test prints.
+attacks: embedded ## what attacks from inside come to, beside runc and crun (root); ATTACKS=-update writes docs/attacks.md
+	@scripts/install-deps build test
+	cd tests/attacks && $(GO) test -count=1 -run TestTables -args -show $(ATTACKS)
 
 fuzz: embedded ## fuzz the preamble for FUZZTIME seconds (600)
 	@scripts/install-deps fuzz

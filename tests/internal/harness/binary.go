@@ -16,7 +16,7 @@ import (
 const BinaryVariable = "BAILEY_BINARY"
 
 // ProgramsVariable names the variable with the directory of the programs that the tests need, for machines without Go:
-// attack, bailey, bailey-faults, confined, probe.
+// abroad, attack, bailey, bailey-faults, confined, probe, raid.
 const ProgramsVariable = "BAILEY_PROGRAMS"
 
 type program struct {
@@ -26,7 +26,8 @@ type program struct {
 }
 
 var (
-	runtimeBinary, faultyBinary, probeBinary, confinedBinary, attackBinary program
+	runtimeBinary, faultyBinary, probeBinary, confinedBinary program
+	attackBinary, raidBinary, abroadBinary                   program
 
 	// As in the Makefile.
 	binaryFlags = []string{"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -E baileyentry"}
@@ -60,15 +61,24 @@ func Confined(t testing.TB) string {
 }
 
 // Attack returns the path of a program that tries to get out of the container that it is in.
-func Attack(t testing.TB) string {
+func Attack(t testing.TB) string { t.Helper(); return attackBinary.compiled(t, "attack") }
+
+// Raid returns the path of a program with attacks in several steps. It is to be in the root directory of a container.
+func Raid(t testing.TB) string { t.Helper(); return raidBinary.compiled(t, "raid") }
+
+// Abroad returns the path of a program with attacks on what is outside of the container.
+func Abroad(t testing.TB) string { t.Helper(); return abroadBinary.compiled(t, "abroad") }
+
+// compiled compiles one of the C programs in tests/internal/attack.
+func (p *program) compiled(t testing.TB, name string) string {
 	t.Helper()
-	return attackBinary.made(t, "attack", func() (string, error) {
+	return p.made(t, name, func() (string, error) {
 		root, err := module()
 		if err != nil {
 			return "", err
 		}
-		path := filepath.Join(base, "attack")
-		return path, tool("gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", path, root+"/tests/internal/attack/attack.c")
+		path := filepath.Join(base, name)
+		return path, tool("gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", path, root+"/tests/internal/attack/"+name+".c")
 	})
 }
 
@@ -142,6 +152,16 @@ func build(name, pkg, env string, flags []string) (string, error) {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out.String())
 	}
 	return filepath.Join(base, name), copyFile(built, filepath.Join(base, name))
+}
+
+// Source returns the path of a file of this repository.
+func Source(t testing.TB, name string) string {
+	t.Helper()
+	root, err := module()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(root, name)
 }
 
 func copyFile(from, to string) error {
