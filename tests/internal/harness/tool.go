@@ -37,3 +37,9 @@ func tool(t testing.TB, do func(func()), stdin, name string, args ...string) str
 	}
 	return out.String()
 }
+
+// HasTool reports whether the machine has a program.
+func HasTool(name string) bool {
+	_, err := exec.LookPath(name)
+	return err == nil
+}
