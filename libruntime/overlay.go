@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path"
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -28,10 +27,12 @@ import (
 // overlay is a mounted overlay as mountinfo describes it.
 type overlay struct {
 	// attributes are those of the mount (MOUNT_ATTR_*), options the parameters that are passed on as they are.
-	attributes  uint64
-	options     []string
-	lower       []string // the uppermost first
-	upper, work string
+	attributes uint64
+	options    []string
+	lower      []string // the uppermost first
+	upper      string
+	engineWork string
+	remaking
 }
 
 var errLayers = errors.New("it cannot be put together again from its layers")
@@ -67,9 +68,9 @@ func overlayAt(root string) (*overlay, error) {
 		case "lowerdir+":
 			o.lower = append(o.lower, value)
 		case "upperdir":
-			o.upper = value
+			o.upper = strings.Join(layers(value), ":")
 		case "workdir":
-			o.work = value
+			o.engineWork = strings.Join(layers(value), ":")
 		case "datadir+":
 			return nil, refuse("it has layers with nothing but data, which bailey does not put together")
 		default:
@@ -87,7 +88,7 @@ func overlayAt(root string) (*overlay, error) {
 	return o, nil
 }
 
-// layers splits the value of lowerdir, in which a colon that belongs to a path has a backslash before it.
+// layers splits the value of lowerdir, in which a colon that belongs to a path may have a backslash before it.
 func layers(value string) []string {
 	var list []string
 	var one strings.Builder
@@ -173,92 +174,86 @@ func workName(id string) string { return "bailey-" + id }
 // remake makes the overlay from layers that show their owners by the maps of userns, with the work directory work, which
 // must be empty, and returns its mount, attached nowhere. root has the IDs that the container's root has outside.
 //
-// Before Linux 6.15 a layer has to be mounted somewhere: in a mount namespace that nobody else sees, on a tmpfs over
-// covered, a directory that is not needed.
+// covered is a directory that is not needed for it; see inPrivate.
 func (o *overlay) remake(userns *os.File, root store.IDs, work, covered string) (mount int, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
-		if err = unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-			err = &fault.Error{Syscall: "unshare", Err: err}
-			return
-		}
-		mount, err = o.remakeHere(userns, root, work, covered)
-	}()
-	<-done
+	o.remaking = remaking{userns: userns, root: root, work: work}
+	defer o.close()
+	err = inPrivate(covered, o.openLayers, func() error {
+		mount, err = o.mount()
+		return err
+	})
 	return mount, err
 }
 
-func (o *overlay) remakeHere(userns *os.File, root store.IDs, work, covered string) (int, error) {
-	failed := func(object, call string, err error) error {
+// remaking is what an overlay is put together again with.
+type remaking struct {
+	userns *os.File
+	root   store.IDs
+	work   string
+	// inUpper and inWork are where the upper layer and the work directory are in the last of the layers.
+	inUpper, inWork string
+	layers          []layer
+}
+
+// layer is a detached mount of a layer, with an ID mapping.
+type layer struct {
+	name, path string
+	fd         int
+}
+
+func (o *overlay) close() {
+	for _, l := range o.layers {
+		unix.Close(l.fd)
+	}
+}
+
+// openLayers opens the layers. The upper one and the work directory have to be of one mount, which is that of the
+// directory that has both.
+func (o *overlay) openLayers() error {
+	for i, dir := range o.lower {
+		if err := o.openLayer(strconv.Itoa(i), dir); err != nil {
+			return err
+		}
+	}
+	if o.upper == "" {
+		return nil
+	}
+	var both string
+	both, o.inUpper, o.inWork = commonDirectory(o.upper, o.work)
+	return o.openLayer("u", both)
+}
+
+func (o *overlay) openLayer(name, dir string) error {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return &fault.Error{Object: dir, Syscall: "open_tree", Err: err}
+	}
+	o.layers = append(o.layers, layer{name, dir, fd})
+	return mapOwners(fd, false, o.userns, func() string { return filesystemAt(dir) + ", of the layer " + dir })
+}
+
+// mount makes the overlay in the working directory and returns a clone of its mount.
+func (o *overlay) mount() (int, error) {
+	failed := func(object, call string, err error) *fault.Error {
 		return &fault.Error{Object: object, Syscall: call, Err: err}
 	}
-	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Propagation: unix.MS_PRIVATE}); err != nil {
-		return -1, failed("/", "mount_setattr", err)
-	}
-	// The upper layer and the work directory have to be of one mount: the mount of the directory that has both.
-	type layer struct{ name, path string }
-	var list []layer
-	for i, dir := range o.lower {
-		list = append(list, layer{strconv.Itoa(i), dir})
-	}
-	upper, inUpper, inWork := commonDirectory(o.upper, work)
-	if o.upper != "" {
-		list = append(list, layer{"u", upper})
-	}
-	trees := make([]int, 0, len(list))
-	defer func() {
-		for _, fd := range trees {
-			unix.Close(fd)
-		}
-	}()
-	for _, l := range list {
-		fd, err := unix.OpenTree(unix.AT_FDCWD, l.path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-		if err != nil {
-			return -1, failed(l.path, "open_tree", err)
-		}
-		trees = append(trees, fd)
-		if err := mapOwners(fd, false, userns, func() string { return filesystemAt(l.path) + ", of the layer " + l.path }); err != nil {
-			return -1, err
-		}
-	}
-	room, err := newMount("tmpfs", [][2]string{{"mode", "0700"}}, 0)
-	if err != nil {
-		return -1, failed("tmpfs", "fsmount", err)
-	}
-	defer unix.Close(room)
-	if err := unix.MoveMount(room, "", unix.AT_FDCWD, covered, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return -1, failed(covered, "move_mount", err)
-	}
-	if err := unix.Fchdir(room); err != nil {
-		return -1, failed(covered, "fchdir", err)
-	}
-	names := make([]string, 0, len(o.lower))
-	for i, l := range list {
+	for _, l := range o.layers {
 		if err := unix.Mkdir(l.name, 0o700); err != nil {
-			return -1, failed(l.name, "mkdir", err)
+			return -1, failed(l.path, "mkdir", err)
 		}
-		if err := unix.MoveMount(trees[i], "", unix.AT_FDCWD, l.name, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		if err := unix.MoveMount(l.fd, "", unix.AT_FDCWD, l.name, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 			return -1, failed(l.path, "move_mount", err)
-		}
-		if i < len(o.lower) {
-			names = append(names, l.name)
 		}
 	}
 	if err := unix.Mkdir("m", 0o700); err != nil {
-		return -1, failed("m", "mkdir", err)
+		return -1, failed("overlay", "mkdir", err)
 	}
-	options := append([]string{"lowerdir=" + strings.Join(names, ":")}, o.options...)
-	if o.upper != "" {
-		options = append(options, "upperdir=u"+inUpper, "workdir=u"+inWork)
-	}
-	if err := makeFilesAs(root); err != nil {
+	if err := makeFilesAs(o.root); err != nil {
 		return -1, err
 	}
 	// Not with fsconfig(2), whose values are of 255 bytes at most.
-	if err := unix.Mount("overlay", "m", "overlay", 0, strings.Join(options, ",")); err != nil {
-		f := failed("overlay", "mount", err).(*fault.Error)
+	if err := unix.Mount("overlay", "m", "overlay", 0, o.data()); err != nil {
+		f := failed("overlay", "mount", err)
 		switch err {
 		case unix.EBUSY:
 			f.Cause = "its upper layer is in use by the engine's mount of it, and the option index=on forbids a second one"
@@ -277,6 +272,24 @@ func (o *overlay) remakeHere(userns *os.File, root store.IDs, work, covered stri
 		return -1, failed("overlay", "mount_setattr", err)
 	}
 	return mount, nil
+}
+
+// data returns the options of the overlay, by the names that its layers have been given.
+func (o *overlay) data() string {
+	names := make([]string, 0, len(o.lower))
+	for i := range o.lower {
+		names = append(names, strconv.Itoa(i))
+	}
+	options := append([]string{"lowerdir=" + strings.Join(names, ":")}, o.options...)
+	if o.upper != "" {
+		options = append(options, "upperdir="+optionPath("u"+o.inUpper), "workdir="+optionPath("u"+o.inWork))
+	}
+	return strings.Join(options, ",")
+}
+
+// optionPath returns a path as an option of an overlay, in which a comma ends it.
+func optionPath(p string) string {
+	return strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(p)
 }
 
 // makeFilesAs has files that the calling thread makes belong to root of a container, with all of the thread's capabilities. An
@@ -319,7 +332,7 @@ func (c *creation) newWork(o *overlay) (string, error) {
 	if o.upper == "" {
 		return "", nil
 	}
-	c.rec.OverlayWork = o.work + "/" + workName(c.rec.ID)
+	c.rec.OverlayWork = o.engineWork + "/" + workName(c.rec.ID)
 	if err := c.dir.Write(c.rec); err != nil {
 		return "", err
 	}
