@@ -67,6 +67,17 @@ func (c *creation) mapSource(op plan.Op, a plan.MapSource) error {
 		}
 		c.userns = os.NewFile(uintptr(fd), path)
 	}
+	if a.Slot == plan.SlotRoot {
+		mount, err := c.mapOverlay(c.userns)
+		if err != nil {
+			return ofAction(err, op)
+		}
+		if mount >= 0 {
+			c.opened[a.Slot].Close()
+			c.opened[a.Slot] = os.NewFile(uintptr(mount), string(a.Slot))
+			return nil
+		}
+	}
 	err := mapOwners(int(c.opened[a.Slot].Fd()), a.Recursive, c.userns, func() string {
 		for _, op := range c.plan.Ops {
 			if t, ok := op.Action.(plan.OpenTree); ok && t.Slot == a.Slot {

@@ -117,6 +117,9 @@ func hostAction(op plan.Op, opened map[plan.Slot]*os.File) (plan.Slot, *os.File,
 	case plan.NewFilesystemIn:
 		slot, call = a.Slot, "fsmount"
 		fd, err = newFilesystemIn(a, opened)
+	case plan.NewDevice:
+		slot = a.Slot
+		fd, err = newDevice(a)
 	case plan.WriteSysctlIn:
 		err = writeSysctlIn(a, opened)
 	case plan.MakeUserNamespace:

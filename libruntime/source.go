@@ -68,12 +68,17 @@ func mapOwners(mount int, recursive bool, userns *os.File, filesystem func() str
 	f := &fault.Error{Syscall: "mount_setattr(MOUNT_ATTR_IDMAP)", Err: err}
 	switch err {
 	case unix.EINVAL:
+		if filesystem() == "overlay" {
+			f.Cause = "an overlay cannot show other owners than it has; it could be made anew from its layers, but only for a root filesystem that is an overlay as a whole"
+			f.Remedy = "use a directory of another filesystem, such as the one that the layers are on"
+			return f
+		}
 		below := ""
 		if recursive {
 			below = ", or one that is mounted below it,"
 		}
 		f.Cause = "the filesystem (" + filesystem() + ")" + below + " cannot show other owners than it has"
-		f.Remedy = "use a filesystem that can (ext4, xfs, btrfs, tmpfs, overlayfs and others), or change the owners of the files"
+		f.Remedy = "use a filesystem that can (ext4, xfs, btrfs, tmpfs and others), or change the owners of the files"
 	case unix.EPERM:
 		f.Cause = "it takes CAP_SYS_ADMIN in the user namespace that the filesystem was mounted in, and a mount that has no ID mapping yet"
 	}
