@@ -113,6 +113,6 @@ void give_up(struct preamble *p, int err)
 			data[n++] = *s;
 		data[n++] = '\0';
 	}
-	send_message(p, WIRE_FAILED, -err, data, n, -1);
+	send_message(p, WIRE_FAILED, -err, data, n, p->evidence ? p->evidence : -1);
 	sys_exit(1);
 }
