@@ -48,7 +48,7 @@ func loadBundle(dir, config string) (*bundle, error) {
 		return nil, err
 	}
 	if err := spec.Validate(b.spec); err != nil {
-		return nil, err
+		return nil, explainConfig(err, b.spec)
 	}
 	if os.Geteuid() != 0 && !hasNamespace(b.spec, specs.UserNamespace) {
 		// They can make no other namespaces outside of one.
