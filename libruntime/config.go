@@ -79,7 +79,9 @@ func (b *bundle) checkRoot() error {
 		err = unix.ENOTDIR
 	}
 	if err != nil {
-		return &fault.Error{Step: "open the root filesystem " + b.rootfs(), Origin: "/root/path", Err: err}
+		f := &fault.Error{Step: "open the root filesystem " + b.rootfs(), Origin: "/root/path", Err: err}
+		explainPath(f, b.rootfs())
+		return f
 	}
 	return nil
 }

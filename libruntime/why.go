@@ -46,3 +46,12 @@ func explainConfig(err error, s *specs.Spec) error {
 	}
 	return err
 }
+
+// explainPath adds to an error about a path which part of it bars the way.
+func explainPath(f *fault.Error, path string) {
+	var errno syscall.Errno
+	if errors.As(f.Err, &errno) {
+		why := machine().Unreachable(path, errno)
+		f.Cause, f.Remedy = why.Cause, why.Remedy
+	}
+}
