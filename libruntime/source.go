@@ -1,6 +1,7 @@
 package libruntime
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -67,9 +68,9 @@ func mapOwners(mount int, recursive bool, userns *os.File, path string) error {
 		return nil
 	}
 	f := &fault.Error{Syscall: "mount_setattr(MOUNT_ATTR_IDMAP)", Err: err}
-	errno, ok := err.(syscall.Errno)
+	var errno syscall.Errno
 	switch {
-	case !ok:
+	case !errors.As(err, &errno):
 	case path != "":
 		why := machine().IDMap(path, recursive, errno, func(path string) error { return canMapOwners(path, &attributes) })
 		f.Cause, f.Remedy = why.Cause, why.Remedy

@@ -31,8 +31,8 @@ type Server struct {
 	// is the callee's to close; the returned file, if any, is sent as the answer (plan.SendState) and
 	// closed.
 	Asked func(op plan.Op, received *os.File) (*os.File, error)
-	// Explain, if not nil, finds out why an operation of the preamble has failed. The process that failed has ended but
-	// is not reaped, so that procfs still tells of it.
+	// Explain, if not nil, finds out why an operation of the preamble has failed. The process that failed lives until
+	// then, so that it, and its namespaces, can be looked at.
 	Explain func(*Failure) (cause, remedy string)
 }
 

@@ -33,7 +33,11 @@ func (m *Manager) whereMissing(controller string) (cause, remedy string) {
 	if len(steps) == 0 {
 		return "", ""
 	}
-	return explainChain(steps, controller, inV1(controller), m.opts.Rootless)
+	cause, remedy = explainChain(steps, controller, inV1(controller), m.opts.Rootless)
+	if cause == "" && steps[len(steps)-1].path != hs[0].path {
+		return m.whyDenied(hs[0].path)
+	}
+	return cause, remedy
 }
 
 // lost returns where the container's cgroup in the v1 hierarchy of a controller would be, if Create has done without it.
@@ -123,8 +127,12 @@ func words(list []string) string {
 
 // delegate is how an ordinary user gets a controller.
 func delegate(controller string) string {
-	return "have it delegated: as root, in a file /etc/systemd/system/user@.service.d/delegate.conf the lines \"[Service]\" and \"Delegate=cpu cpuset io " +
-		"memory pids\", then systemctl daemon-reload, and log in again; then run bailey with --systemd-cgroup; or leave the limit out (" + controller + ")"
+	usual := "cpu cpuset io memory pids"
+	if !slices.Contains(strings.Fields(usual), controller) {
+		usual += " " + controller
+	}
+	return "have it delegated: as root, in a file /etc/systemd/system/user@.service.d/delegate.conf the lines \"[Service]\" and \"Delegate=" + usual +
+		"\", then systemctl daemon-reload, and log in again; then run bailey with --systemd-cgroup; or leave the limit out"
 }
 
 // whyDenied says to whom the cgroup belongs in which the container's cannot be made.

@@ -61,12 +61,6 @@ func (m *Machine) status(name string) string {
 	return ""
 }
 
-// ordinary reports whether the process is not root, by its effective user ID.
-func (m *Machine) ordinary() bool {
-	ids := strings.Fields(m.status("Uid"))
-	return len(ids) > 1 && ids[1] != "0"
-}
-
 // lacks reports whether the process certainly does not have a capability in force.
 func (m *Machine) lacks(capability int) bool {
 	set, err := strconv.ParseUint(m.status("CapEff"), 16, 64)

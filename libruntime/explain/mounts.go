@@ -62,6 +62,10 @@ var placeholders = []string{
 	"/sys/kernel/security", "/sys/kernel/config", "/sys/firmware/efi/efivars", "/sys/hypervisor/s390",
 }
 
+func onPlaceholder(point string) bool {
+	return slices.ContainsFunc(placeholders, func(p string) bool { return point == p || strings.HasPrefix(point, p+"/") })
+}
+
 // masks returns what covers parts of every procfs (or sysfs) that can be seen, and whether one can be seen at all. Where one is
 // uncovered, the list is empty.
 func (m *Machine) masks(kind string) (covered []string, seen bool) {
@@ -74,7 +78,7 @@ func (m *Machine) masks(kind string) (covered []string, seen bool) {
 		var over []string
 		for _, on := range mounts {
 			inside, ok := strings.CutPrefix(on.point, fs.point+"/")
-			if ok && !slices.Contains(placeholders, "/"+strings.TrimSuffix(kind, "fs")+"/"+inside) {
+			if ok && !onPlaceholder("/"+strings.TrimSuffix(kind, "fs")+"/"+inside) {
 				over = append(over, on.point)
 			}
 		}
@@ -169,15 +173,15 @@ var lockable = []struct {
 }
 
 // locked explains why attributes of a mount cannot be changed: by those that it has and would lose.
-func locked(set, clear uint64, recursive bool, f *Failure) Why {
+func locked(set, clear uint64, recursive bool, what string, f *Failure) Why {
 	var fs unix.Statfs_t
 	if f.Errno != unix.EPERM || f.Evidence == nil || unix.Fstatfs(int(f.Evidence.Fd()), &fs) != nil {
 		return Why{}
 	}
-	return lockedFlags(fs.Flags, set, clear, recursive)
+	return lockedFlags(what, fs.Flags, set, clear, recursive)
 }
 
-func lockedFlags(flags int64, set, clear uint64, recursive bool) Why {
+func lockedFlags(what string, flags int64, set, clear uint64, recursive bool) Why {
 	var is, asked []string
 	for _, l := range lockable {
 		if flags&l.flag != 0 && clear&l.attribute != 0 {
@@ -191,12 +195,12 @@ func lockedFlags(flags int64, set, clear uint64, recursive bool) Why {
 	}
 	if len(is) == 0 {
 		if recursive && clear != 0 {
-			return Why{"the mount itself has nothing locked that would be changed, so it is one below it: in a user namespace, " +
+			return Why{what + " itself has nothing locked that would be changed, so it is a mount below it: in a user namespace, " +
 				"mounts from outside keep their nosuid, nodev, noexec, ro and atime", "change only the mount itself (without the r of the option)"}
 		}
 		return Why{}
 	}
-	return Why{"the mount is " + strings.Join(is, ", ") + ", which is locked: it comes from outside of the user namespace that the " +
+	return Why{what + " is mounted " + strings.Join(is, ", ") + ", which is locked: it comes from outside of the user namespace that the " +
 		"container is made in, so nobody in there can make it " + strings.Join(asked, ", "),
 		"leave " + strings.Join(asked, ", ") + " out of the mount's options, or have root remount the source so on the host"}
 }

@@ -209,3 +209,32 @@ func (m *Machine) ownerRefuses(kind plan.Namespace, visible error) Why {
 	}
 	return Why{}
 }
+
+// cloning explains why mounts cannot be cloned.
+func (m *Machine) cloning() Why {
+	if why := m.Lacks(unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN", false, "cloning a mount, as making a container does,"); why != (Why{}) {
+		why.Remedy += "; or run bailey in a user namespace, in which it has it: unshare --user --map-root-user --mount bailey ..."
+		return why
+	}
+	if !m.Nested {
+		return Why{}
+	}
+	ns, err := m.Files.Open("proc/self/ns/mnt")
+	if err != nil {
+		return Why{}
+	}
+	file, ok := ns.(*os.File)
+	if !ok {
+		return Why{}
+	}
+	defer file.Close()
+	owner, err := unix.IoctlRetInt(int(file.Fd()), unix.NS_GET_USERNS)
+	if err == nil {
+		unix.Close(owner)
+	}
+	if err != unix.EPERM {
+		return Why{}
+	}
+	return Why{"bailey is root of a user namespace, but its mount namespace belongs to one further out, so that it may change no mounts",
+		"give it a mount namespace along with the user namespace: unshare --user --map-root-user --mount bailey ..."}
+}

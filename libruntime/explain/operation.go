@@ -4,6 +4,8 @@ import (
 	"os"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/bailey-oci/bailey/libruntime/plan"
 )
 
@@ -12,7 +14,7 @@ type Failure struct {
 	Action plan.Action
 	// Plan is what it is an operation of.
 	Plan *plan.Plan
-	// PID is the process that failed, which may have ended but is not reaped; 0 for bailey itself.
+	// PID is the process that failed and still lives; 0 for bailey itself.
 	PID int
 	// Syscall, Object and Errno are what failed, on what, and how.
 	Syscall, Object string
@@ -43,10 +45,13 @@ func (m *Machine) Operation(f *Failure) Why {
 	case plan.OpenProc:
 		return m.newFilesystem("proc", f)
 	case plan.SetMountAttributes:
-		return locked(a.Set, a.Clear, a.Recursive, f)
+		return locked(a.Set, a.Clear, a.Recursive, f.source(a.Slot), f)
 	case plan.RemountInPlace:
-		return locked(a.Set, a.Clear, a.Recursive, f)
+		return locked(a.Set, a.Clear, a.Recursive, a.Path, f)
 	case plan.OpenTree:
+		if f.Errno == unix.EPERM {
+			return m.cloning()
+		}
 		return m.source(a, f.Errno)
 	case plan.OpenDirectory:
 		return m.Unreachable(a.Path, f.Errno)
@@ -98,4 +103,16 @@ func (f *Failure) maps() (plan.WriteIDMaps, bool) {
 		}
 	}
 	return plan.WriteIDMaps{}, false
+}
+
+// source names what is mounted from the slot: the path that it is a clone of.
+func (f *Failure) source(slot plan.Slot) string {
+	if f.Plan != nil {
+		for _, op := range f.Plan.Ops {
+			if t, ok := op.Action.(plan.OpenTree); ok && t.Slot == slot {
+				return t.Path
+			}
+		}
+	}
+	return "the mount"
 }

@@ -88,7 +88,6 @@ type seen struct {
 	mode     uint32
 	uid, gid uint32
 	flags    int64 // of its mount, as statfs(2) has them
-	kind     string
 }
 
 func look(f *os.File) (seen, bool) {

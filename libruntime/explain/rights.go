@@ -108,6 +108,9 @@ func (m *Machine) parameter(key string, f *Failure) Why {
 			"set it on the host, as root: sysctl -w " + name + "=VALUE, and take it out of linux.sysctl"}
 	case errno == unix.ENOENT && m.exists("/proc/sys"):
 		return Why{"this kernel has no parameter " + name + ": bailey sees none either", "correct its name, or load the module that has it"}
+	case refused(errno) && readOnly(f):
+		return Why{"in a namespace of the container's own the parameter " + name + " may only be read: it is the machine's, not the namespace's",
+			"set it on the host, as root: sysctl -w " + name + "=VALUE, and take it out of linux.sysctl"}
 	case refused(errno) && f.shares(key):
 		return Why{"the file belongs to root of the user namespace that owns the namespace which the parameter is about, and the container's root is another",
 			"have the container make that namespace itself, or set the parameter where the namespace was made"}
@@ -128,4 +131,10 @@ func (f *Failure) shares(key string) bool {
 		kind = plan.UserNS
 	}
 	return known && made&kind == 0
+}
+
+// readOnly reports whether what the failing process could not write to is writable for nobody.
+func readOnly(f *Failure) bool {
+	s, ok := look(f.Evidence)
+	return ok && !s.dir() && s.mode&0o222 == 0
 }

@@ -121,10 +121,17 @@ func (g grants) explain(maps []plan.IDMapping) (cause, remedy string) {
 			return cause + "; of those some are granted to " + of, "map only what is granted to you, or as root grant a range that nobody has: " +
 				"usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST " + g.account()
 		}
+		if first < firstSub {
+			// Those of the machine's own users: not to be given away on the advice of a message.
+			return cause, "map only what is granted"
+		}
 		return cause, fmt.Sprintf("as root: add the line \"%s:%d:%d\" to %s; or map only what is granted", g.account(), first, size, g.file)
 	}
 	return "", ""
 }
+
+// firstSub is where subordinate IDs begin; what is below is for users and services.
+const firstSub = 65536
 
 // account is how a line names the user.
 func (g grants) account() string {
@@ -144,6 +151,10 @@ func (g grants) who() string {
 func describe(spans []span) string {
 	var parts []string
 	for _, s := range spans {
+		if s.size == 1 {
+			parts = append(parts, fmt.Sprint(s.first))
+			continue
+		}
 		parts = append(parts, fmt.Sprintf("%d to %d", s.first, s.first+s.size-1))
 	}
 	return strings.Join(parts, ", ")

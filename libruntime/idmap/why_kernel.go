@@ -3,6 +3,7 @@ package idmap
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -18,6 +19,9 @@ func (k kind) explainWrite(m *explain.Machine, pid int, maps []plan.IDMapping) e
 		return explain.Why{Cause: outside, Remedy: "map only IDs that exist here, or have the outer container given more of them (its own ID mappings, " +
 			"or the lines in /etc/subuid and /etc/subgid of who started it)"}
 	}
+	if why := acrossLines(k, maps); why != (explain.Why{}) {
+		return why
+	}
 	if os.Geteuid() != 0 {
 		return m.AppArmor(pid)
 	}
@@ -28,6 +32,26 @@ func (k kind) explainWrite(m *explain.Machine, pid int, maps []plan.IDMapping) e
 	for _, line := range maps {
 		if line.Host == 0 {
 			return m.Lacks(unix.CAP_SETFCAP, "CAP_SETFCAP", false, "mapping the ID 0 of the host")
+		}
+	}
+	return explain.Why{}
+}
+
+// acrossLines explains a mapping that the kernel refuses although its IDs exist here: they have to lie in one line of the map that
+// bailey itself has.
+func acrossLines(k kind, maps []plan.IDMapping) explain.Why {
+	own, err := os.ReadFile("/proc/self/" + k.file)
+	if err != nil {
+		return explain.Why{}
+	}
+	lines := parse(string(own))
+	for _, m := range maps {
+		first, size := uint64(m.Host), uint64(m.Size)
+		if !slices.ContainsFunc(lines, func(s span) bool { return first >= s.first && first+size <= s.first+s.size }) {
+			return explain.Why{
+				Cause: fmt.Sprintf("the host IDs %s lie in more than one line of /proc/self/%s (%s), and the kernel wants each line of a map in one",
+					describe([]span{{first, size}}), k.file, describe(lines)),
+				Remedy: "split the line where those lines meet"}
 		}
 	}
 	return explain.Why{}

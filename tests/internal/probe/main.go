@@ -20,6 +20,7 @@ const usage = `probe syscall NUMBER [ARGUMENT...]   makes a system call, prints 
        probe ask                            prints what serve says
        probe attack                         tries to get out of its confinement in every way it knows
        probe status NAME...                 prints lines of /proc/self/status, and Securebits
+       probe filter NUMBER ERRNO COMMAND... executes a command for which that system call fails so
        probe pause                          waits for ever
 `
 
@@ -47,6 +48,8 @@ func main() {
 		attackAll()
 	case "status":
 		showStatus(args)
+	case "filter":
+		filter(args)
 	case "pause":
 		for {
 			unix.Pause()
