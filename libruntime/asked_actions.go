@@ -49,7 +49,7 @@ func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
 		return nil, c.resctrl.Join(c.pid)
 	case plan.MapOwners:
 		defer received.Close()
-		return nil, mapOwners(int(received.Fd()), false, c.opened[a.IDMap], func() string { return "of the container's own" })
+		return nil, mapOwners(int(received.Fd()), false, c.opened[a.IDMap], "")
 	case plan.MapSource:
 		return nil, c.mapSource(op, a)
 	case plan.ReportReady:
@@ -78,15 +78,13 @@ func (c *creation) mapSource(op plan.Op, a plan.MapSource) error {
 			return nil
 		}
 	}
-	err := mapOwners(int(c.opened[a.Slot].Fd()), a.Recursive, c.userns, func() string {
-		for _, op := range c.plan.Ops {
-			if t, ok := op.Action.(plan.OpenTree); ok && t.Slot == a.Slot {
-				return filesystemAt(t.Path)
-			}
+	path := ""
+	for _, op := range c.plan.Ops {
+		if t, ok := op.Action.(plan.OpenTree); ok && t.Slot == a.Slot {
+			path = t.Path
 		}
-		return "?"
-	})
-	if err != nil {
+	}
+	if err := mapOwners(int(c.opened[a.Slot].Fd()), a.Recursive, c.userns, path); err != nil {
 		return ofAction(err, op)
 	}
 	return nil
@@ -212,9 +210,10 @@ func setOOMScore(op plan.Op, pid, score int) error {
 	}
 	f := &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "write", Err: err}
 	if err == unix.EACCES {
-		f.Cause = "lowering the score below that of bailey's own parent (" + current +
-			") needs CAP_SYS_RESOURCE, which bailey does not have"
-		f.Remedy = "set oomScoreAdj to " + current + " or more"
+		why := machine().Lacks(unix.CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", true, "lowering the score below what bailey was started with ("+current+")")
+		if why.Cause != "" {
+			f.Cause, f.Remedy = why.Cause, "set oomScoreAdj to "+current+" or more; or "+why.Remedy
+		}
 	}
 	return f
 }
@@ -243,8 +242,9 @@ func setRlimits(op plan.Op, pid int, limits []plan.Rlimit, raise bool) error {
 		if err == unix.EPERM {
 			var now unix.Rlimit
 			if unix.Prlimit(pid, l.Resource, nil, &now) == nil && l.Hard > now.Max {
-				f.Cause = "raising the hard limit, which is " + limit(now.Max) + " here, needs CAP_SYS_RESOURCE, which bailey does not have"
-				f.Remedy = "lower the limit in config.json, or raise that of bailey's surroundings"
+				why := machine().Lacks(unix.CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", true, "raising the hard limit, which is "+limit(now.Max)+" here,")
+				f.Cause = why.Cause
+				f.Remedy = "lower the limit in config.json to " + limit(now.Max) + ", or raise that of what bailey is started by (LimitNOFILE= and kin, --default-ulimit); or " + why.Remedy
 			} else if l.Resource == unix.RLIMIT_NOFILE {
 				f.Cause = "it is more than the kernel allows any process (sysctl fs.nr_open)"
 			}

@@ -134,6 +134,7 @@ func hostAction(op plan.Op, opened map[plan.Slot]*os.File) (plan.Slot, *os.File,
 			f = &fault.Error{Syscall: call, Err: err}
 		}
 		f.Step, f.Origin = op.String(), op.Origin
+		explainAction(f, op.Action)
 		return "", nil, f
 	}
 	if slot == "" {

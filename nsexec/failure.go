@@ -12,7 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// failed turns a FAILED message into an error.
+// explained turns a FAILED message into an error and has its cause looked for, if that is not known yet.
+func (s *session) explained(m *message) error {
+	defer m.close()
+	err := s.failed(m)
+	var f *fault.Error
+	if s.server.Explain == nil || m.index >= uint32(len(s.plan.Ops)) || !errors.As(err, &f) || f.Cause != "" {
+		return err
+	}
+	errno, call, object := m.failure()
+	f.Cause, f.Remedy = s.server.Explain(&Failure{Op: s.plan.Ops[m.index], PID: m.pid, Syscall: call, Object: object,
+		Errno: errno, Evidence: m.file})
+	return err
+}
+
+// failed is explained without a look at the machine.
 func (s *session) failed(m *message) error {
 	errno, call, object := m.failure()
 	if m.index >= uint32(len(s.plan.Ops)) {
