@@ -183,10 +183,11 @@ func TestIDs(t *testing.T) {
 
 func TestJoining(t *testing.T) {
 	poor, rich := machine(false, 0, map[string]string{"/proc/self/status": ordinary}), machine(false, 0, map[string]string{"/proc/self/status": root})
-	check(t, "out of sight", rich.ownerRefuses(plan.NetworkNS, unix.EPERM), "neither bailey's own nor inside it", "of its own")
-	check(t, "not ours", poor.ownerRefuses(plan.NetworkNS, nil), "takes CAP_SYS_ADMIN in the user namespace", `"type": "user"`)
-	check(t, "user namespace of another", poor.ownerRefuses(plan.UserNS, nil), "only who made a user namespace", "as root")
-	check(t, "no reason", rich.ownerRefuses(plan.NetworkNS, nil), "", "")
+	check(t, "out of sight", rich.ownerRefuses(plan.NetworkNS, unix.EPERM, false), "neither bailey's own nor inside it", "of its own")
+	check(t, "not ours", poor.ownerRefuses(plan.NetworkNS, nil, false), "takes CAP_SYS_ADMIN in the user namespace", `"type": "user"`)
+	check(t, "user namespace of another", poor.ownerRefuses(plan.UserNS, nil, false), "only who made a user namespace", "as root")
+	check(t, "another was joined", poor.ownerRefuses(plan.NetworkNS, nil, true), "joined before, which is another", "same PID")
+	check(t, "no reason", rich.ownerRefuses(plan.NetworkNS, nil, false), "", "")
 }
 
 func TestRights(t *testing.T) {

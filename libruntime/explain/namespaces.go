@@ -171,7 +171,8 @@ func (m *Machine) where() string {
 }
 
 // joining explains why a namespace that is given by path cannot be joined.
-func (m *Machine) joining(kind plan.Namespace, ns *os.File, errno syscall.Errno) Why {
+func (m *Machine) joining(kind plan.Namespace, ns *os.File, f *Failure) Why {
+	errno := f.Errno
 	if ns == nil {
 		return Why{}
 	}
@@ -189,12 +190,12 @@ func (m *Machine) joining(kind plan.Namespace, ns *os.File, errno syscall.Errno)
 	if err == nil {
 		unix.Close(owner)
 	}
-	return m.ownerRefuses(kind, err)
+	return m.ownerRefuses(kind, err, f.joins(plan.UserNS))
 }
 
 // ownerRefuses explains EPERM by whether the namespace's owner can be seen from here: the kernel shows it if it is the caller's
-// user namespace or one below.
-func (m *Machine) ownerRefuses(kind plan.Namespace, visible error) Why {
+// user namespace or one below. elsewhere says that the container joins a user namespace first.
+func (m *Machine) ownerRefuses(kind plan.Namespace, visible error, elsewhere bool) Why {
 	switch {
 	case visible == unix.EPERM:
 		return Why{"the " + kind.String() + " namespace belongs to a user namespace that is neither bailey's own nor inside it, " +
@@ -202,6 +203,9 @@ func (m *Machine) ownerRefuses(kind plan.Namespace, visible error) Why {
 	case kind == plan.UserNS:
 		return Why{"only who made a user namespace, or has CAP_SYS_ADMIN in it, may join it, and bailey runs as another user",
 			"run bailey as the user who made it, or as root"}
+	case visible == nil && elsewhere:
+		return Why{"joining a " + kind.String() + " namespace takes CAP_SYS_ADMIN in the user namespace that it belongs to, and the container " +
+			"is in the one that it has joined before, which is another", "give both of one container: /proc/PID/ns/user and its others of the same PID"}
 	case visible == nil && m.lacks(unix.CAP_SYS_ADMIN):
 		return Why{"joining a " + kind.String() + " namespace takes CAP_SYS_ADMIN in the user namespace that it belongs to; bailey has " +
 			"none here (CapEff in /proc/self/status), and the container is given no user namespace by path in which it would",

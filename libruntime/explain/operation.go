@@ -35,7 +35,7 @@ func (m *Machine) Operation(f *Failure) Why {
 	case plan.MakeUserNamespace:
 		return m.Namespaces(plan.UserNS, f.Errno)
 	case plan.JoinNamespace:
-		return m.joining(a.Type, f.slot(a.Slot), f.Errno)
+		return m.joining(a.Type, f.slot(a.Slot), f)
 	case plan.BecomeRoot:
 		return m.becomeRoot(f)
 	case plan.SetIDs:
@@ -115,4 +115,16 @@ func (f *Failure) source(slot plan.Slot) string {
 		}
 	}
 	return "the mount"
+}
+
+// joins reports whether the plan joins a namespace of this kind.
+func (f *Failure) joins(kind plan.Namespace) bool {
+	if f.Plan != nil {
+		for _, op := range f.Plan.Ops {
+			if j, ok := op.Action.(plan.JoinNamespace); ok && j.Type == kind {
+				return true
+			}
+		}
+	}
+	return false
 }
