@@ -49,7 +49,7 @@ func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
 		return nil, c.resctrl.Join(c.pid)
 	case plan.MapOwners:
 		defer received.Close()
-		return nil, mapOwners(int(received.Fd()), false, c.opened[a.IDMap], func() string { return "of the container's own" })
+		return nil, mapOwners(int(received.Fd()), false, c.opened[a.IDMap], "")
 	case plan.MapSource:
 		return nil, c.mapSource(op, a)
 	case plan.ReportReady:
@@ -67,15 +67,24 @@ func (c *creation) mapSource(op plan.Op, a plan.MapSource) error {
 		}
 		c.userns = os.NewFile(uintptr(fd), path)
 	}
-	err := mapOwners(int(c.opened[a.Slot].Fd()), a.Recursive, c.userns, func() string {
-		for _, op := range c.plan.Ops {
-			if t, ok := op.Action.(plan.OpenTree); ok && t.Slot == a.Slot {
-				return filesystemAt(t.Path)
-			}
+	if a.Slot == plan.SlotRoot {
+		mount, err := c.mapOverlay(c.userns)
+		if err != nil {
+			return ofAction(err, op)
 		}
-		return "?"
-	})
-	if err != nil {
+		if mount >= 0 {
+			c.opened[a.Slot].Close()
+			c.opened[a.Slot] = os.NewFile(uintptr(mount), string(a.Slot))
+			return nil
+		}
+	}
+	path := ""
+	for _, op := range c.plan.Ops {
+		if t, ok := op.Action.(plan.OpenTree); ok && t.Slot == a.Slot {
+			path = t.Path
+		}
+	}
+	if err := mapOwners(int(c.opened[a.Slot].Fd()), a.Recursive, c.userns, path); err != nil {
 		return ofAction(err, op)
 	}
 	return nil
@@ -123,7 +132,9 @@ func askedAction(op plan.Op, pid int, rootless bool, warn func(...string)) error
 	case plan.MoveNetworkDevice:
 		return moveDevice(op, pid, a)
 	case plan.SetRlimits:
-		return setRlimits(op, pid, a.Limits)
+		return setRlimits(op, pid, a.Limits, false)
+	case plan.RaiseRlimits:
+		return setRlimits(op, pid, a.Limits, true)
 	case plan.SetAffinity:
 		return setAffinity(op, pid, a)
 	case plan.SetScheduler:
@@ -199,29 +210,41 @@ func setOOMScore(op plan.Op, pid, score int) error {
 	}
 	f := &fault.Error{Step: op.String(), Origin: op.Origin, Object: path, Syscall: "write", Err: err}
 	if err == unix.EACCES {
-		f.Cause = "lowering the score below that of bailey's own parent (" + current +
-			") needs CAP_SYS_RESOURCE, which bailey does not have"
-		f.Remedy = "set oomScoreAdj to " + current + " or more"
+		why := machine().Lacks(unix.CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", true, "lowering the score below what bailey was started with ("+current+")")
+		if why.Cause != "" {
+			f.Cause, f.Remedy = why.Cause, "set oomScoreAdj to "+current+" or more; or "+why.Remedy
+		}
 	}
 	return f
 }
 
-// setRlimits sets the limits from outside, so that the process need not have the right to raise them.
-func setRlimits(op plan.Op, pid int, limits []plan.Rlimit) error {
+// setRlimits sets the limits from outside, so that the process need not have the right to raise them; with raise it
+// lowers none.
+func setRlimits(op plan.Op, pid int, limits []plan.Rlimit, raise bool) error {
 	for i, l := range limits {
+		origin := op.Origin + "/" + strconv.Itoa(i)
+		if raise { // they are some of those that config.json has
+			origin = op.Origin
+			var now unix.Rlimit
+			if err := unix.Prlimit(pid, l.Resource, nil, &now); err != nil {
+				return &fault.Error{Step: "read " + l.Name, Syscall: "prlimit64", Err: err}
+			}
+			l.Soft, l.Hard = max(l.Soft, now.Cur), max(l.Hard, now.Max)
+		}
 		err := unix.Prlimit(pid, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil)
 		if err == nil {
 			continue
 		}
 		f := &fault.Error{
 			Step: "set " + l.Name + " to " + limit(l.Soft) + ":" + limit(l.Hard), Syscall: "prlimit64", Err: err,
-			Origin: op.Origin + "/" + strconv.Itoa(i),
+			Origin: origin,
 		}
 		if err == unix.EPERM {
 			var now unix.Rlimit
 			if unix.Prlimit(pid, l.Resource, nil, &now) == nil && l.Hard > now.Max {
-				f.Cause = "raising the hard limit, which is " + limit(now.Max) + " here, needs CAP_SYS_RESOURCE, which bailey does not have"
-				f.Remedy = "lower the limit in config.json, or raise that of bailey's surroundings"
+				why := machine().Lacks(unix.CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", true, "raising the hard limit, which is "+limit(now.Max)+" here,")
+				f.Cause = why.Cause
+				f.Remedy = "lower the limit in config.json to " + limit(now.Max) + ", or raise that of what bailey is started by (LimitNOFILE= and kin, --default-ulimit); or " + why.Remedy
 			} else if l.Resource == unix.RLIMIT_NOFILE {
 				f.Cause = "it is more than the kernel allows any process (sysctl fs.nr_open)"
 			}

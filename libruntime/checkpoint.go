@@ -100,7 +100,7 @@ func (rt *Runtime) Checkpoint(opts *CheckpointOptions) error {
 	}
 	o.PID, o.Root = c.rec.PID, c.rec.Rootfs
 	o.LogFile = dumpLog
-	o.FreezeCgroup = freezer(c.rec.CgroupPaths)
+	o.FreezeCgroup = inYard(freezer(c.rec.CgroupPaths))
 	// In hierarchies that it has no cgroup of its own in, CRIU would take all that is there for the container's.
 	o.CgroupControllers = slices.Sorted(maps.Keys(c.rec.CgroupPaths))
 	dumped, err := dumpedContainer(c, s)
@@ -158,7 +158,15 @@ func (opts *CheckpointOptions) dump(o *criu.Options) error {
 			return err
 		}
 	}
-	client, err := criu.Start()
+	var client *criu.Client
+	over := make(chan struct{})
+	defer close(over)
+	err := apart(over, func() (err error) {
+		if o.CgroupYard, err = makeYard(); err == nil {
+			client, err = criu.Start()
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -274,7 +282,8 @@ func (opts *CheckpointOptions) criu(s *specs.Spec) (*criu.Options, error) {
 	o.LeaveRunning = opts.LeaveRunning
 	o.TCPSkipInFlight, o.LinkRemap = opts.TCPSkipInFlight, opts.LinkRemap
 	o.StatusFD, o.PageServer = opts.StatusFD, opts.PageServer
-	o.Parent, o.TrackMemory = opts.Parent, opts.PreDump
+	// What has changed since the parent is to be known, and after this one as well.
+	o.Parent, o.TrackMemory = opts.Parent, opts.PreDump || opts.Parent != ""
 	return o, nil
 }
 

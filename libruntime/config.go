@@ -48,7 +48,7 @@ func loadBundle(dir, config string) (*bundle, error) {
 		return nil, err
 	}
 	if err := spec.Validate(b.spec); err != nil {
-		return nil, err
+		return nil, explainConfig(err, b.spec)
 	}
 	if os.Geteuid() != 0 && !hasNamespace(b.spec, specs.UserNamespace) {
 		// They can make no other namespaces outside of one.
@@ -79,7 +79,9 @@ func (b *bundle) checkRoot() error {
 		err = unix.ENOTDIR
 	}
 	if err != nil {
-		return &fault.Error{Step: "open the root filesystem " + b.rootfs(), Origin: "/root/path", Err: err}
+		f := &fault.Error{Step: "open the root filesystem " + b.rootfs(), Origin: "/root/path", Err: err}
+		explainPath(f, b.rootfs())
+		return f
 	}
 	return nil
 }

@@ -146,6 +146,7 @@ func (c *creation) make() (init *nsexec.Init, err error) {
 	faultpoint.Here()
 	init, err = preamble.Run(c.plan, &nsexec.Server{
 		Descriptors: descriptors, Late: c.lateActions, Cloned: c.cloned, Asked: c.asked, Await: c.relay.await,
+		Explain: explained(c.plan, func(s plan.Slot) *os.File { return c.opened[s] }),
 	})
 	c.early.close()
 	if err != nil {

@@ -33,6 +33,9 @@ func (rt *Runtime) decide(b *bundle, opts *CreateOptions) error {
 		return err
 	}
 	b.confinement(opts)
+	if err := rt.checkOverlap(b, opts.ID); err != nil {
+		return err
+	}
 	if d.Userns.Value != policy.UsernsAuto || hasNamespace(b.spec, specs.UserNamespace) && !b.ownIDs {
 		return nil
 	}

@@ -157,6 +157,9 @@ func (rt *Runtime) destroy(c *container, cg *cgroup.Manager, poststop []specs.Ho
 	if err := resctrl.Remove(c.rec.Resctrl); err != nil {
 		return err
 	}
+	if err := removeWork(c.rec); err != nil {
+		return err
+	}
 	if err := rt.release(c.ID, c.rec.IDs); err != nil {
 		return err
 	}

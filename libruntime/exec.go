@@ -56,6 +56,7 @@ func (rt *Runtime) Exec(id string, opts *ExecOptions) (status int, err error) {
 	}
 	init, err := preamble.Run(e.plan, &nsexec.Server{
 		Descriptors: descriptors, Cloned: e.cloned, Asked: e.asked, Await: e.relay.await,
+		Explain: explained(e.plan, func(s plan.Slot) *os.File { return descriptors[s] }),
 	})
 	if err != nil {
 		return 0, err

@@ -117,6 +117,9 @@ func hostAction(op plan.Op, opened map[plan.Slot]*os.File) (plan.Slot, *os.File,
 	case plan.NewFilesystemIn:
 		slot, call = a.Slot, "fsmount"
 		fd, err = newFilesystemIn(a, opened)
+	case plan.NewDevice:
+		slot = a.Slot
+		fd, err = newDevice(a)
 	case plan.WriteSysctlIn:
 		err = writeSysctlIn(a, opened)
 	case plan.MakeUserNamespace:
@@ -131,6 +134,7 @@ func hostAction(op plan.Op, opened map[plan.Slot]*os.File) (plan.Slot, *os.File,
 			f = &fault.Error{Syscall: call, Err: err}
 		}
 		f.Step, f.Origin = op.String(), op.Origin
+		explainAction(f, op.Action)
 		return "", nil, f
 	}
 	if slot == "" {

@@ -90,7 +90,7 @@ func (rt *Runtime) changeMounts(id string, mounts []specs.Mount, remove bool) er
 		Asked: func(op plan.Op, received *os.File) (*os.File, error) {
 			if a, ok := op.Action.(plan.MapOwners); ok {
 				defer received.Close()
-				return nil, mapOwners(int(received.Fd()), false, files[a.IDMap], func() string { return "of the container's own" })
+				return nil, mapOwners(int(received.Fd()), false, files[a.IDMap], "")
 			}
 			return nil, nil // ReportReady
 		},

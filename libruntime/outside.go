@@ -1,8 +1,11 @@
 package libruntime
 
 import (
+	"errors"
 	"os"
 	"runtime"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -60,6 +63,81 @@ func writeSysctlIn(a plan.WriteSysctlIn, opened map[plan.Slot]*os.File) error {
 		if _, err := unix.Write(fd, []byte(a.Value)); err != nil {
 			return failed("write", err)
 		}
+		var have [4096]byte
+		n, err := unix.Pread(fd, have[:], 0)
+		if err != nil {
+			return failed("read", err)
+		}
+		if strings.Join(strings.Fields(string(have[:n])), " ") != strings.Join(strings.Fields(a.Value), " ") {
+			return &fault.Error{Object: path, Err: errors.New("it is " + strconv.Quote(strings.TrimSpace(string(have[:n]))) + " after it was written")}
+		}
 		return nil
 	})
+}
+
+// inPrivate calls do on a thread in a mount namespace that nobody else sees, with a working directory that is a tmpfs, on
+// top of covered, a directory that is not needed. Linux before 6.15 clones only mounts that are in a namespace. before is
+// called first, while everything is as the caller has it.
+func inPrivate(covered string, before, do func() error) (err error) {
+	failed := func(object, call string, err error) error {
+		return &fault.Error{Object: object, Syscall: call, Err: err}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
+		if err = unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+			err = failed("", "unshare", err)
+			return
+		}
+		if err = unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Propagation: unix.MS_PRIVATE}); err != nil {
+			err = failed("/", "mount_setattr", err)
+			return
+		}
+		if err = before(); err != nil {
+			return
+		}
+		var room int
+		if room, err = newMount("tmpfs", [][2]string{{"mode", "0700"}}, 0); err != nil {
+			err = failed("tmpfs", "fsmount", err)
+			return
+		}
+		defer unix.Close(room)
+		if err = unix.MoveMount(room, "", unix.AT_FDCWD, covered, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			err = failed(covered, "move_mount", err)
+			return
+		}
+		if err = unix.Fchdir(room); err != nil {
+			err = failed(covered, "fchdir", err)
+			return
+		}
+		err = do()
+	}()
+	<-done
+	return err
+}
+
+// newDevice makes a device node and a mount of it.
+func newDevice(a plan.NewDevice) (fd int, err error) {
+	err = inPrivate("/dev", func() error { return nil }, func() error {
+		mode := uint32(unix.S_IFCHR)
+		if a.Device.Type == 'b' {
+			mode = unix.S_IFBLK
+		}
+		if err := unix.Mknod("device", mode|0o600, int(unix.Mkdev(a.Device.Major, a.Device.Minor))); err != nil {
+			return &fault.Error{Syscall: "mknod", Err: err}
+		}
+		if err := unix.Chown("device", int(a.UID), int(a.GID)); err != nil {
+			return &fault.Error{Syscall: "chown", Err: err}
+		}
+		if err := unix.Chmod("device", a.Mode); err != nil {
+			return &fault.Error{Syscall: "chmod", Err: err}
+		}
+		fd, err = unix.OpenTree(unix.AT_FDCWD, "device", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if err != nil {
+			return &fault.Error{Syscall: "open_tree", Err: err}
+		}
+		return nil
+	})
+	return fd, err
 }

@@ -3,7 +3,6 @@ package libruntime
 import (
 	"maps"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 
@@ -154,7 +153,14 @@ func (r *restoration) make() (pid int, err error) {
 	var client *criu.Client
 	over := make(chan struct{})
 	defer close(over)
-	err = r.apart(over, func() (err error) {
+	err = apart(over, func() (err error) {
+		if err = bindRoot(r.rootfs()); err != nil {
+			return err
+		}
+		yard, err := makeYard()
+		if err != nil {
+			return err
+		}
 		// CRIU mounts things below the directory of the images, which therefore has to be one of the namespace.
 		if o, err = r.opts.criu(r.spec); err != nil {
 			return err
@@ -162,6 +168,7 @@ func (r *restoration) make() (pid int, err error) {
 		if d, err = readDumped(o.Images); err == nil {
 			err = r.inherit(d)
 		}
+		o.CgroupYard = yard
 		if err == nil && len(r.spec.Linux.UIDMappings) > 0 {
 			r.showImages(o)
 		}
@@ -253,29 +260,6 @@ func lastWith(list []externalDescriptor, key string) int {
 	return last
 }
 
-// apart calls do in a mount namespace of its own, in which the container's root filesystem is a mount, as CRIU wants it:
-// nothing of that is seen on the machine, and nothing can be left. The thread, with whose end CRIU ends, lasts until over
-// is closed.
-func (r *restoration) apart(over <-chan struct{}, do func() error) (err error) {
-	done := make(chan struct{})
-	go func() {
-		defer func() {
-			close(done)
-			<-over
-		}()
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
-		if err = unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-			err = &fault.Error{Step: "make a mount namespace for CRIU", Syscall: "unshare", Err: err}
-			return
-		}
-		if err = bindRoot(r.rootfs()); err == nil {
-			err = do()
-		}
-	}()
-	<-done
-	return err
-}
-
 // prepare makes what has to be there when CRIU begins, and completes its options.
 func (r *restoration) prepare(o *criu.Options, d *dumped) error {
 	faultpoint.Here()
@@ -298,7 +282,7 @@ func (r *restoration) prepare(o *criu.Options, d *dumped) error {
 		if err := mounts.make(m.Path, source); err != nil {
 			return err
 		}
-		o.External = append(o.External, "mnt["+m.Path+"]:"+source)
+		o.External = append(o.External, "mnt["+m.Path+"]:"+inYard(source))
 	}
 	for _, ns := range r.spec.Linux.Namespaces {
 		if ns.Path == "" || externalKinds[ns.Type].name != "" {

@@ -1,10 +1,11 @@
 package libruntime
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -45,7 +46,7 @@ func openTree(a plan.OpenTree, opened map[plan.Slot]*os.File) (int, error) {
 		}
 	}
 	if a.IDMap != "" && err == nil {
-		err = mapOwners(tree, a.IDMapRecursive, opened[a.IDMap], func() string { return filesystemAt(a.Path) })
+		err = mapOwners(tree, a.IDMapRecursive, opened[a.IDMap], a.Path)
 	}
 	if err != nil {
 		unix.Close(tree)
@@ -54,49 +55,40 @@ func openTree(a plan.OpenTree, opened map[plan.Slot]*os.File) (int, error) {
 	return tree, nil
 }
 
-// mapOwners gives a detached mount, and what is mounted below it if recursive, the ID mapping of a user namespace.
-// filesystem names the kind of its filesystem.
-func mapOwners(mount int, recursive bool, userns *os.File, filesystem func() string) error {
+// mapOwners gives a detached mount, and what is mounted below it if recursive, the ID mapping of a user namespace. It is a
+// clone of what is at path, or of a filesystem that the container's init has made, where path is "".
+func mapOwners(mount int, recursive bool, userns *os.File, path string) error {
 	flags := uint(unix.AT_EMPTY_PATH)
 	if recursive {
 		flags |= unix.AT_RECURSIVE
 	}
-	err := unix.MountSetattr(mount, "", flags, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(userns.Fd())})
+	attributes := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(userns.Fd())}
+	err := unix.MountSetattr(mount, "", flags, &attributes)
 	if err == nil {
 		return nil
 	}
 	f := &fault.Error{Syscall: "mount_setattr(MOUNT_ATTR_IDMAP)", Err: err}
-	switch err {
-	case unix.EINVAL:
-		below := ""
-		if recursive {
-			below = ", or one that is mounted below it,"
-		}
-		f.Cause = "the filesystem (" + filesystem() + ")" + below + " cannot show other owners than it has"
-		f.Remedy = "use a filesystem that can (ext4, xfs, btrfs, tmpfs, overlayfs and others), or change the owners of the files"
-	case unix.EPERM:
-		f.Cause = "it takes CAP_SYS_ADMIN in the user namespace that the filesystem was mounted in, and a mount that has no ID mapping yet"
+	var errno syscall.Errno
+	switch {
+	case !errors.As(err, &errno):
+	case path != "":
+		why := machine().IDMap(path, recursive, errno, func(path string) error { return canMapOwners(path, &attributes) })
+		f.Cause, f.Remedy = why.Cause, why.Remedy
+	case err == unix.EINVAL:
+		why := machine().IDMapNew(mount)
+		f.Cause, f.Remedy = why.Cause, why.Remedy
 	}
 	return f
 }
 
-// filesystemAt returns the kind of the filesystem that has the file at path, for a message.
-func filesystemAt(path string) string {
-	const unknown = "of an unknown kind"
-	var st unix.Statx_t
-	list, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil || unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_MNT_ID, &st) != nil {
-		return unknown
+// canMapOwners tries whether the mount of a file can have attributes with an ID mapping. Nobody else sees it.
+func canMapOwners(path string, attributes *unix.MountAttr) error {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return err
 	}
-	id := strconv.FormatUint(st.Mnt_id, 10)
-	for line := range strings.Lines(string(list)) {
-		if first, rest, _ := strings.Cut(line, " "); first == id {
-			_, kind, _ := strings.Cut(rest, " - ")
-			kind, _, _ = strings.Cut(kind, " ")
-			return kind
-		}
-	}
-	return unknown
+	defer unix.Close(tree)
+	return unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, attributes)
 }
 
 // checkSource compares an opened source with what it has to be.
@@ -107,7 +99,8 @@ func checkSource(fd int, a plan.OpenTree) error {
 	}
 	if a.Device != nil {
 		if is := deviceOf(&st); is != normal(*a.Device) {
-			return &fault.Error{Err: unix.ENODEV, Cause: fmt.Sprintf("%s is %s, not %s", a.Path, describe(is), describe(*a.Device))}
+			return &fault.Error{Err: unix.ENODEV, Cause: fmt.Sprintf("%s is %s, not %s", a.Path, describe(is), describe(*a.Device)),
+				Remedy: "correct type, major and minor of the device in config.json, or the device on the host"}
 		}
 	}
 	if a.Filesystem == "" {

@@ -3,6 +3,7 @@ package nsexec
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -11,7 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// failed turns a FAILED message into an error.
+// explained turns a FAILED message into an error and has its cause looked for, if that is not known yet.
+func (s *session) explained(m *message) error {
+	defer m.close()
+	err := s.failed(m)
+	var f *fault.Error
+	if s.server.Explain == nil || m.index >= uint32(len(s.plan.Ops)) || !errors.As(err, &f) || f.Cause != "" {
+		return err
+	}
+	errno, call, object := m.failure()
+	f.Cause, f.Remedy = s.server.Explain(&Failure{Op: s.plan.Ops[m.index], PID: m.pid, Syscall: call, Object: object,
+		Errno: errno, Evidence: m.file})
+	return err
+}
+
+// failed is explained without a look at the machine.
 func (s *session) failed(m *message) error {
 	errno, call, object := m.failure()
 	if m.index >= uint32(len(s.plan.Ops)) {
@@ -27,6 +42,13 @@ func (s *session) failed(m *message) error {
 				Cause:  "other mounts lie below it, and what they cover must not come to light in an ordinary user's container",
 				Remedy: "take them along: use the option rbind"}
 		}
+	case plan.JoinNamespace:
+		if errno == unix.EPERM && a.Type != plan.UserNS && s.joinsUser() {
+			return &fault.Error{Step: op.String(), Origin: op.Origin, Syscall: call, Err: errno,
+				Cause: "it belongs to another user namespace than the one that is joined, as the namespaces of a sealed " +
+					"container do: its processes are in a user namespace inside of the one that owns them",
+				Remedy: "have the container whose namespaces are joined made without a seal"}
+		}
 	case plan.Seal:
 		return sealFailure(op, call, object, errno)
 	case plan.ProveSeal:
@@ -40,6 +62,14 @@ func (s *session) failed(m *message) error {
 		return hookFailure(a.Point, op.Origin, strings.TrimPrefix(call, "hook "), object, errno)
 	}
 	return &fault.Error{Step: op.String(), Origin: op.Origin, Object: object, Syscall: call, Err: errno}
+}
+
+// joinsUser reports whether the plan joins a user namespace.
+func (s *session) joinsUser() bool {
+	return slices.ContainsFunc(s.plan.Ops, func(op plan.Op) bool {
+		a, ok := op.Action.(plan.JoinNamespace)
+		return ok && a.Type == plan.UserNS
+	})
 }
 
 var errSealBroken = errors.New("it worked")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -93,7 +94,8 @@ func (m *message) failure() (syscall.Errno, string, string) {
 	for len(parts) < 2 {
 		parts = append(parts, nil)
 	}
-	return syscall.Errno(m.value), string(parts[0]), string(parts[1])
+	// A filesystem's own words begin with the kernel's letter for errors.
+	return syscall.Errno(m.value), string(parts[0]), strings.TrimPrefix(string(parts[1]), " e ")
 }
 
 // send sends one packet with descriptors.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"syscall"
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/memfd"
@@ -30,6 +31,22 @@ type Server struct {
 	// is the callee's to close; the returned file, if any, is sent as the answer (plan.SendState) and
 	// closed.
 	Asked func(op plan.Op, received *os.File) (*os.File, error)
+	// Explain, if not nil, finds out why an operation of the preamble has failed. The process that failed lives until
+	// then, so that it, and its namespaces, can be looked at.
+	Explain func(*Failure) (cause, remedy string)
+}
+
+// Failure is an operation that the preamble could not do.
+type Failure struct {
+	Op plan.Op
+	// PID is the process ID of who failed.
+	PID int
+	// Syscall is what failed, Object what it was given besides what the operation names.
+	Syscall, Object string
+	Errno           syscall.Errno
+	// Evidence is a file that the failure is about, as the process saw it (O_PATH), or nil: of a change to a mount that
+	// mount, of a path that cannot be reached its last part that can. It is closed after the explanation.
+	Evidence *os.File
 }
 
 // Await waits until a descriptor can be read.
@@ -176,7 +193,7 @@ func (s *session) serve() error {
 		case 0:
 			return s.died(nil)
 		case wire_FAILED:
-			return s.failed(&m)
+			return s.explained(&m)
 		case wire_FAULT:
 			endForTest()
 		case wire_ASK:

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -54,6 +55,15 @@ func Validate(s *specs.Spec) error {
 // bad returns the error for the field at origin.
 func bad(origin, format string, args ...any) error {
 	return fault.New(fmt.Sprintf(format, args...), origin)
+}
+
+// because adds to an error why that is so, and what to do about it.
+func because(err error, cause, remedy string) error {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		f.Cause, f.Remedy = cause, remedy
+	}
+	return err
 }
 
 // at returns the JSON pointer (RFC 6901) of the given object names and list indices, printable.

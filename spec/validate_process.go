@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -132,7 +133,9 @@ func validateUser(u *specs.User, s *specs.Spec, base string) error {
 			return bad(base+origin(), "%s %d is nobody's ID", kind, id)
 		}
 		if len(lines) > 0 && !mapped(id, lines) {
-			return bad(base+origin(), "%s %d has no mapping in linux.%sMappings", kind, id, kind)
+			return because(bad(base+origin(), "%s %d has no mapping in linux.%sMappings", kind, id, kind),
+				fmt.Sprintf("the container's user namespace has only the %ss %s", kind, spans(lines)),
+				fmt.Sprintf("use one of these, or add a line with containerID %d to linux.%sMappings", id, kind))
 		}
 		return nil
 	}

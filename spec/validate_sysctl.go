@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -53,11 +54,20 @@ func validateSysctls(s *specs.Spec) error {
 		}
 		need, err := sysctlNamespace(s, path, value)
 		if err != "" {
-			return bad(origin(), "sysctl %q %s", key, err)
+			f := bad(origin(), "sysctl %q %s", key, err)
+			if err != notNamespaced {
+				return f
+			}
+			return because(f,
+				"the kernel has it once, for all namespaces; only net.*, fs.mqueue.*, user.*, kernel.domainname and those of System V "+
+					"IPC (kernel.shm*, msg*, sem*) are a namespace's own",
+				"remove it from linux.sysctl, or set it on the host")
 		}
 		ns := namespace(s, need)
 		if ns == nil {
-			return bad(origin(), "sysctl %q needs a %s namespace, it would change the host", key, need)
+			return because(bad(origin(), "sysctl %q needs a %s namespace, it would change the host", key, need),
+				fmt.Sprintf("the container shares the caller's %s namespace: linux.namespaces has none", need),
+				fmt.Sprintf(`add {"type": %q} to linux.namespaces, or remove the sysctl`, string(need)))
 		}
 		if need == specs.UserNamespace && ns.Path != "" {
 			return bad(origin(), "sysctl %q needs a user namespace of its own, not the existing one at %q", key, ns.Path)
@@ -65,6 +75,8 @@ func validateSysctls(s *specs.Spec) error {
 	}
 	return nil
 }
+
+const notNamespaced = "is not allowed, it belongs to no namespace and would change the host"
 
 // sysctlNamespace returns the type of namespace that the parameter at path belongs to, or why it is refused.
 func sysctlNamespace(s *specs.Spec, path, value string) (t specs.LinuxNamespaceType, refused string) {
@@ -86,5 +98,5 @@ func sysctlNamespace(s *specs.Spec, path, value string) (t specs.LinuxNamespaceT
 		}
 		return specs.UTSNamespace, ""
 	}
-	return "", "is not allowed, it belongs to no namespace and would change the host"
+	return "", notNamespaced
 }

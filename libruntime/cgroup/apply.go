@@ -94,8 +94,8 @@ func (m *Manager) explain(d dir, s setting, call string, err error) error {
 	case err == unix.EINVAL || err == unix.ERANGE || err == unix.EBUSY:
 		f.Cause = "the kernel refuses the value here, by itself or against the limits of the parent cgroup"
 	case denied(err) && m.opts.Rootless:
-		f.Cause = "the cgroup was not delegated to this user"
-		f.Remedy = "leave the limit out, or run below a cgroup that is delegated with the " + s.controller + " controller"
+		f.Cause = notOwned(d.path+"/"+s.file, d.path)
+		f.Remedy = delegate(s.controller)
 	}
 	return f
 }
@@ -118,15 +118,7 @@ func (m *Manager) noController(s setting) error {
 	slices.Sort(have)
 	f.Object = "the " + s.controller + " controller is not available in this " + m.layout() +
 		" (controllers: " + strings.Join(have, ", ") + ")"
-	f.Remedy = "leave the limit out, or enable the " + s.controller + " controller"
-	switch {
-	case m.opts.Rootless:
-		f.Cause = "the cgroup could not be made or was not delegated to this user"
-	case m.mode == V2:
-		f.Cause = "the controller is in use by a cgroup v1 hierarchy, is missing in the kernel, or cannot be enabled in the parent cgroup"
-	default:
-		f.Cause = "no hierarchy with the controller is mounted"
-	}
+	f.Cause, f.Remedy = m.whereMissing(s.controller)
 	return f
 }
 

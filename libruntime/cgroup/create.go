@@ -64,7 +64,11 @@ func (m *Manager) Create() (err error) {
 			if f := (*fault.Error)(nil); errors.As(err, &f) {
 				return err
 			}
-			return &fault.Error{Step: "make the container's cgroup", Origin: pathOrigin, Object: h.path, Syscall: "mkdir", Err: err}
+			f := &fault.Error{Step: "make the container's cgroup", Origin: pathOrigin, Object: h.path, Syscall: "mkdir", Err: err}
+			if denied(err) {
+				f.Cause, f.Remedy = m.whyDenied(h.path)
+			}
+			return f
 		}
 		keep = append(keep, *h)
 	}

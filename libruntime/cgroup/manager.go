@@ -48,7 +48,9 @@ type Manager struct {
 	hs       []hierarchy
 	opts     Options
 	explicit bool // cgroupsPath was given
-	res      *specs.LinuxResources
+	// inner is what place was given.
+	inner string
+	res   *specs.LinuxResources
 	// scope is systemd's unit, nil with the cgroupfs driver.
 	scope *scope
 	// late is what waits for Cloned.
@@ -96,7 +98,7 @@ func New(id string, s *specs.Spec, opts Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.explicit = cgroupsPath != ""
+	m.explicit, m.inner = cgroupsPath != "", inner
 	m.hs, err = place(m.mode, inner)
 	if err != nil {
 		return nil, err

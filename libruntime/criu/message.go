@@ -127,6 +127,7 @@ func (o *Options) encode() message {
 	m.set(50, o.OrphanTerminal)
 	m.text(51, o.ConfigFile)
 	m.text(53, o.LSMProfile)
+	m.text(60, o.CgroupYard)
 	m.text(63, o.LSMMountContext)
 	return m
 }

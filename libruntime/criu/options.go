@@ -46,6 +46,9 @@ type Options struct {
 	CgroupRoots []CgroupRoot
 	// CgroupControllers are those whose cgroups are dumped; nil: all that the tree is in.
 	CgroupControllers []string
+	// CgroupYard is a directory with the hierarchies mounted in it, by their controllers' names; the unified one as
+	// "unified". Without one CRIU mounts them, which takes the mount options of the unified one from the machine.
+	CgroupYard string
 	// FreezeCgroup is the path of a cgroup with which the tree is stopped, instead of one by one.
 	FreezeCgroup string
 

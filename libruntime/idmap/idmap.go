@@ -11,6 +11,7 @@ import (
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/userns"
+	"github.com/bailey-oci/bailey/libruntime/explain"
 	"github.com/bailey-oci/bailey/libruntime/plan"
 )
 
@@ -151,21 +152,9 @@ func (w writer) failed(k kind, maps []plan.IDMapping, err error) error {
 	if !errors.Is(err, unix.EPERM) {
 		return f
 	}
-	switch outside := unmapped(k, maps); {
-	case outside != "":
-		f.Cause = outside
-	case restricted():
-		f.Cause = "AppArmor restricts user namespaces of ordinary users here " +
-			"(kernel.apparmor_restrict_unprivileged_userns is 1)"
-		f.Remedy = "give bailey an AppArmor profile with the rule \"userns,\", or set the sysctl to 0"
-	}
+	why := k.explainWrite(explain.Here(nil), w.pid, maps)
+	f.Cause, f.Remedy = why.Cause, why.Remedy
 	return f
-}
-
-// restricted reports whether the machine lets AppArmor deny ordinary users their user namespaces.
-func restricted() bool {
-	b, err := os.ReadFile("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
-	return err == nil && len(b) > 0 && b[0] == '1'
 }
 
 // unmapped names the first mapping whose host IDs do not exist in bailey's own user namespace, the most

@@ -123,28 +123,3 @@ func TestParseSubIDs(t *testing.T) {
 		t.Errorf("an empty name matched: %v", got)
 	}
 }
-
-func TestExplainHelperNamesTheMissingLine(t *testing.T) {
-	k := users
-	k.subids = t.TempDir() + "/subuid"
-	maps := []plan.IDMapping{{Container: 0, Host: 100000, Size: 65536}}
-	if cause, _ := explainHelper(k, "/bin/true", maps); !strings.Contains(cause, "does not exist") {
-		t.Errorf("without a file: %q", cause)
-	}
-	uid := strconv.Itoa(os.Getuid())
-	grant(t, k.subids, uid+":100000:1000\n")
-	if _, remedy := explainHelper(k, "/bin/true", maps); !strings.Contains(remedy, uid+":100000:65536") {
-		t.Errorf("too small a range: %q", remedy)
-	}
-	grant(t, k.subids, uid+":100000:65536\n")
-	if cause, _ := explainHelper(k, "/bin/true", maps); !strings.Contains(cause, "setuid") {
-		t.Errorf("without privileges: %q", cause)
-	}
-}
-
-func grant(t *testing.T, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}

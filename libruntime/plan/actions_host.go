@@ -78,6 +78,16 @@ type WriteSysctlIn struct {
 	Key, Value string
 }
 
+// NewDevice makes a device node on a filesystem of its own, mounted nowhere, and a mount of the node alone. UID and GID are the
+// host's. It is for containers that may make no nodes, and are to have one that is not like the host's, or that the host has
+// not.
+type NewDevice struct {
+	Slot     Slot
+	Device   Device
+	Mode     uint32
+	UID, GID uint32
+}
+
 // OpenDirectory opens the directory at Path (absolute, in the caller's mount namespace) into Slot with
 // O_PATH. Unlike OpenTree it makes no mount and needs no privilege.
 type OpenDirectory struct {
@@ -103,6 +113,7 @@ func (a OpenTree) Where() Where {
 func (MakeUserNamespace) Where() Where { return Host }
 func (NewFilesystemIn) Where() Where   { return Host }
 func (WriteSysctlIn) Where() Where     { return Host }
+func (NewDevice) Where() Where         { return Host }
 func (OpenDirectory) Where() Where     { return Host }
 
 // Actions of bailey itself that the container's init asks for.

@@ -22,6 +22,12 @@ type Seal struct {
 // namespace, having raised the limits. Paths that the container does not have are left out.
 type ProveSeal struct{ Masked, Readonly []string }
 
+// RaiseRlimits raises the init's resource limits to those that it will have, where they are higher than what it has. The
+// kernel takes some of them, at the moment when a user namespace is made, for a limit on all its processes together,
+// and they would be those of bailey's caller (ulimits in kernel/ucount.c: number of processes, locked memory, pending
+// signals, message queues).
+type RaiseRlimits struct{ Limits []Rlimit }
+
 // ReopenConsole opens the terminal in SlotConsole again, by its name in /dev/pts, so that it is on a mount of the sealed
 // namespace. On one of the namespace before, which is gone, it has no name, and programs would not find out their
 // terminal's (ttyname(3)). Where there is no such file of the same terminal it stays what it is.
@@ -31,6 +37,11 @@ func (LimitNamespaces) Where() Where { return Init }
 func (Seal) Where() Where            { return Init }
 func (ProveSeal) Where() Where       { return Init }
 func (ReopenConsole) Where() Where   { return Init }
+func (RaiseRlimits) Where() Where    { return Asked }
+
+func (a RaiseRlimits) String() string {
+	return "raise, for the user namespace that is to be made, to " + join(a.Limits)
+}
 
 func (ReopenConsole) String() string {
 	return "open the terminal again, where the sealed namespaces have it"

@@ -32,6 +32,9 @@ func Compile(s *specs.Spec, o Options) (*Plan, error) {
 		return nil, err
 	}
 
+	if err := c.checkOwnIDs(); err != nil {
+		return nil, err
+	}
 	// What is done where is decided first; what has to be sent and opened for it is known afterwards.
 	c.body = make([]Op, 0, 96)
 	c.namespaces()

@@ -106,6 +106,10 @@ func (a WriteSysctlIn) String() string {
 	return "write " + a.Value + " to " + a.Key + in(a.Kind, a.Namespace)
 }
 
+func (a NewDevice) String() string {
+	return fmt.Sprintf("make %v with mode %04o for %d:%d as %s", a.Device, a.Mode, a.UID, a.GID, a.Slot)
+}
+
 func (a JoinResctrl) String() string {
 	s := "join the resctrl class " + a.Class
 	if a.Class == "" {

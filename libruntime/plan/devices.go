@@ -30,26 +30,31 @@ var deviceLinks = [...]MakeSymlink{
 
 // devices adds the default devices, those of the config and the usual links. None is made where a bind
 // mount covers /dev: that directory is somebody else's, often the host's own.
-func (c *compiler) devices() {
+func (c *compiler) devices() error {
 	for i := range c.spec.Mounts {
 		m := mountJob{Mount: &c.spec.Mounts[i]}
 		m.options = parseMountOptions(m.Options)
 		if m.isBind() && path.Clean("/"+m.Destination) == "/dev" {
-			return
+			return nil
 		}
 	}
 	configured := c.spec.Linux.Devices
 	for _, d := range defaultDevices {
 		if !hasDevice(configured, d.Path) {
-			c.device(d, Slot("device"+d.Path), "")
+			if err := c.device(d, Slot("device"+d.Path), ""); err != nil {
+				return err
+			}
 		}
 	}
 	for i := range configured {
-		c.device(deviceOf(&configured[i]), Slot("device/"+strconv.Itoa(i)), at("/linux/devices", i))
+		if err := c.device(deviceOf(&configured[i]), Slot("device/"+strconv.Itoa(i)), at("/linux/devices", i)); err != nil {
+			return err
+		}
 	}
 	for _, l := range deviceLinks {
 		c.add(l, "")
 	}
+	return nil
 }
 
 func hasDevice(devices []specs.LinuxDevice, name string) bool {
@@ -82,15 +87,20 @@ func deviceOf(d *specs.LinuxDevice) MakeDevice {
 }
 
 // device adds one device node. Inside a user namespace mknod(2) is refused for all but FIFOs, so the host's
-// node of that path is mounted instead; mode and owner are the host's then.
-func (c *compiler) device(d MakeDevice, slot Slot, origin string) {
+// node of that path is mounted instead; mode and owner are the host's then. A configuration that means no user namespace
+// means its modes and owners, though, and may name nodes that the host has not: see ownDevice.
+func (c *compiler) device(d MakeDevice, slot Slot, origin string) error {
 	if d.Device.Type == 'p' || !c.ns.has(UserNS) && !c.o.InUserNamespace {
 		c.add(d, origin)
-		return
+		return nil
+	}
+	if made, err := c.ownDevice(d, slot, origin); made || err != nil {
+		return err
 	}
 	device := d.Device
 	c.open(slot, OpenTree{Slot: slot, Path: d.Path, NoFollow: true, Device: &device}, origin)
 	c.add(Attach{Slot: slot, Path: d.Path, Create: CreateFile}, origin)
+	return nil
 }
 
 // terminal adds the container's terminal.

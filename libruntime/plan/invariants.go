@@ -214,7 +214,7 @@ func isForTree(a Action) bool {
 		return a.Slot != SlotRoot && a.Slot != SlotNull
 	case NewFilesystem:
 		return a.Slot != SlotEmpty
-	case NewFilesystemIn:
+	case NewFilesystemIn, NewDevice:
 		return true
 	}
 	return false

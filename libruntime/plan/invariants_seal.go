@@ -69,6 +69,7 @@ func (c *checker) sealed() {
 	if len(limits) > 0 {
 		c.fail(limits[0], "who writes limits from inside can raise them")
 	}
+	c.before(find[RaiseRlimits](c.ops), seals, "it is for the user namespace that is made")
 	c.sealOrder(seals, ownUser)
 	c.sealProof(seals, proofs)
 }

@@ -40,10 +40,14 @@ func (c *compiler) idmapped(m *mountJob) (Slot, error) {
 	case strings.HasPrefix(m.Type, "cgroup"):
 		return "", m.fault(errInvalid, "cgroups show the owners that they have", "remove the mapping")
 	case len(m.UIDMappings)+len(m.GIDMappings) > 0:
-		mapping = mountMap{idMappings(m.UIDMappings), idMappings(m.GIDMappings)}
+		var ok bool
+		if mapping, ok = c.seenInside(mountMap{idMappings(m.UIDMappings), idMappings(m.GIDMappings)}); !ok {
+			return "", m.fault(errInvalid, "its ID mappings lead to IDs that the user namespace which bailey has given the container has not",
+				"give it more: userns_size in a policy, or --userns auto:size=N")
+		}
 	case o.mapping != "":
 		var err error
-		if mapping, err = parseIDMap(o.mapping, idMappings(c.spec.Linux.UIDMappings), idMappings(c.spec.Linux.GIDMappings)); err != nil {
+		if mapping, err = parseIDMap(o.mapping, idMappings(c.spec.Linux.UIDMappings), idMappings(c.spec.Linux.GIDMappings), c.o.OwnIDs); err != nil {
 			return "", m.fault(errInvalid, "the mapping "+strconv.Quote(o.mapping)+" is not understood: "+err.Error(),
 				`write "idmap=uids=0-100000-65536;gids=0-100000-65536", several ranges separated by "#"`)
 		}
@@ -79,8 +83,8 @@ func idMappings(l []specs.LinuxIDMapping) []IDMapping {
 
 // parseIDMap reads the value of the option idmap: "uids=0-1-10#10-11-10;gids=0-100-10". The numbers of a range are its
 // first ID in the filesystem, the ID on the host that it is shown as, and its size. With "@" before them the second is
-// an ID in the container, whose mappings uids and gids are.
-func parseIDMap(value string, uids, gids []IDMapping) (mountMap, error) {
+// an ID in the container, whose mappings uids and gids are; inside says that it always is.
+func parseIDMap(value string, uids, gids []IDMapping, inside bool) (mountMap, error) {
 	var m mountMap
 	for part := range strings.SplitSeq(value, ";") {
 		name, ranges, _ := strings.Cut(part, "=")
@@ -96,7 +100,7 @@ func parseIDMap(value string, uids, gids []IDMapping) (mountMap, error) {
 			return m, fmt.Errorf("%s twice", name)
 		}
 		for r := range strings.SplitSeq(ranges, "#") {
-			line, err := parseIDRange(r, container)
+			line, err := parseIDRange(r, container, inside)
 			if err != nil {
 				return m, err
 			}
@@ -109,7 +113,7 @@ func parseIDMap(value string, uids, gids []IDMapping) (mountMap, error) {
 	return m, nil
 }
 
-func parseIDRange(text string, container []IDMapping) (IDMapping, error) {
+func parseIDRange(text string, container []IDMapping, inside bool) (IDMapping, error) {
 	numbers, relative := strings.CutPrefix(text, "@")
 	var n [3]uint32
 	parts := strings.Split(numbers, "-")
@@ -127,7 +131,7 @@ func parseIDRange(text string, container []IDMapping) (IDMapping, error) {
 	if m.Size == 0 {
 		return m, fmt.Errorf("a range of no IDs: %q", text)
 	}
-	if !relative {
+	if !relative && !inside {
 		return m, nil
 	}
 	for _, c := range container {

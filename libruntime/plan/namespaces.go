@@ -164,12 +164,7 @@ func (c *compiler) namespaces() {
 	if c.ns.made&NetworkNS != 0 {
 		c.add(LoopbackUp{}, c.ns.origin(NetworkNS))
 	}
-	if c.spec.Hostname != "" {
-		c.add(SetHostname{c.spec.Hostname}, "/hostname")
-	}
-	if c.spec.Domainname != "" {
-		c.add(SetDomainname{c.spec.Domainname}, "/domainname")
-	}
+	c.hostNames()
 	// Sorted, because a map has no order and two plans of one config must be equal.
 	for _, key := range slices.Sorted(maps.Keys(l.Sysctl)) {
 		if _, _, limit := limitOf(key, l.Sysctl[key]); limit && c.o.Seal {

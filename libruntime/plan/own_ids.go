@@ -1,13 +1,101 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/internal/fault"
 )
 
 // What a container needs that bailey has given a user namespace (Options.OwnIDs), and that shares other namespaces with
 // the machine or with a pod: over those it has no power, and what its configuration wants of them is done outside.
+
+// checkOwnIDs refuses what a user namespace of the container's own makes impossible.
+func (c *compiler) checkOwnIDs() error {
+	if !c.o.OwnIDs {
+		return nil
+	}
+	const remedy = ", or start it with its user namespace as configured (--userns config)"
+	switch {
+	case c.ns.joined&CgroupNS != 0:
+		return &fault.Error{Step: "join the cgroup namespace", Origin: c.ns.origin(CgroupNS), Err: errNotPermitted,
+			Cause:  "the container's user namespace, which bailey has given it, has no power over the cgroup namespace that it is to share with others",
+			Remedy: "give it a cgroup namespace of its own" + remedy}
+	case c.ns.made&MountNS == 0:
+		return &fault.Error{Step: "make the container's mounts", Origin: "/linux/namespaces", Err: errNotPermitted,
+			Cause:  "the container's user namespace, which bailey has given it, has no power over the mount namespace that it is to share with others",
+			Remedy: "give it a mount namespace of its own" + remedy}
+	}
+	return nil
+}
+
+// hostNames sets the names of the UTS namespace, outside where it is shared: who joins a pod's may say once more what it
+// is called.
+func (c *compiler) hostNames() {
+	shared := c.o.OwnIDs && c.ns.made&UTSNS == 0
+	if name := c.spec.Hostname; name != "" && shared {
+		c.sysctl("kernel/hostname", name, "/hostname")
+	} else if name != "" {
+		c.add(SetHostname{name}, "/hostname")
+	}
+	if name := c.spec.Domainname; name != "" && shared {
+		c.sysctl("kernel/domainname", name, "/domainname")
+	} else if name != "" {
+		c.add(SetDomainname{name}, "/domainname")
+	}
+}
+
+// ownDevice has a device node made outside, as config.json describes it, and attached; false where the host's own will do.
+func (c *compiler) ownDevice(d MakeDevice, slot Slot, origin string) (bool, error) {
+	if !c.o.OwnIDs || slices.Contains(defaultDevices[:], d) {
+		return false, nil
+	}
+	uid, okUID := hostID(c.spec.Linux.UIDMappings, d.UID, 1)
+	gid, okGID := hostID(c.spec.Linux.GIDMappings, d.GID, 1)
+	if !okUID || !okGID {
+		return false, &fault.Error{Step: "make the device " + d.Path, Origin: origin, Err: errInvalid,
+			Cause:  "its owner is not one of the IDs of the user namespace that bailey has given the container",
+			Remedy: "give it more: userns_size in a policy, or --userns auto:size=N"}
+	}
+	c.open(slot, NewDevice{Slot: slot, Device: d.Device, Mode: d.Mode, UID: uid, GID: gid}, origin)
+	c.add(Attach{Slot: slot, Path: d.Path, Create: CreateFile}, origin)
+	return true, nil
+}
+
+// seenInside has the maps of a mount, whose host IDs are meant as those that a container without a user namespace sees, lead
+// to those that it has.
+func (c *compiler) seenInside(m mountMap) (mountMap, bool) {
+	if !c.o.OwnIDs {
+		return m, true
+	}
+	for _, side := range []struct {
+		list  *[]IDMapping
+		inner []specs.LinuxIDMapping
+	}{{&m.uids, c.spec.Linux.UIDMappings}, {&m.gids, c.spec.Linux.GIDMappings}} {
+		*side.list = slices.Clone(*side.list)
+		for i, line := range *side.list {
+			host, ok := hostID(side.inner, line.Host, line.Size)
+			if !ok {
+				return m, false
+			}
+			(*side.list)[i].Host = host
+		}
+	}
+	return m, true
+}
+
+// hostID returns the first of the host's IDs that count IDs of the container have from id on.
+func hostID(maps []specs.LinuxIDMapping, id, count uint32) (uint32, bool) {
+	for _, m := range maps {
+		if id >= m.ContainerID && uint64(id)+uint64(count) <= uint64(m.ContainerID)+uint64(m.Size) {
+			return m.HostID + (id - m.ContainerID), true
+		}
+	}
+	return 0, false
+}
 
 // outside returns the action that makes a filesystem in the caller's namespaces, nil where the container's init can make
 // it itself.

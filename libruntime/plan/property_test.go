@@ -365,6 +365,7 @@ var mutations = []mutation{
 		}
 		return a
 	})},
+	{"resource limits raised too late", moved[RaiseRlimits, Seal](true)},
 	{"seal that locks nothing", changedLast(func(a Seal) Action { a.Namespaces = UserNS; return a })},
 	{"proof of less than was covered", func(ops *[]Op) bool {
 		i := indexOf[ProveSeal](*ops)

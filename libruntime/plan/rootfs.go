@@ -42,7 +42,9 @@ func (c *compiler) filesystem() error {
 			return err
 		}
 	}
-	c.devices()
+	if err := c.devices(); err != nil {
+		return err
+	}
 	c.terminal()
 	// Made here, while the root can be written to.
 	if dir := path.Clean(c.process.Cwd); dir != "/" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
 )
@@ -64,6 +65,10 @@ func (c *compiler) seal() error {
 	}
 	uids, gids = identity(uids), identity(gids)
 
+	shared := slices.DeleteFunc(rlimits(c.process.Rlimits), func(l Rlimit) bool { return !ofUserNamespace(l.Resource) })
+	if len(shared) > 0 {
+		c.add(RaiseRlimits{shared}, c.field("/rlimits"))
+	}
 	// Its files in /proc belong to the machine's root otherwise, who is nobody in a user namespace.
 	dumpable := c.ns.has(UserNS)
 	if dumpable {
@@ -80,6 +85,15 @@ func (c *compiler) seal() error {
 	c.add(ProveSeal{Masked: c.spec.Linux.MaskedPaths, Readonly: c.spec.Linux.ReadonlyPaths}, "")
 	c.warnSeal()
 	return nil
+}
+
+// ofUserNamespace reports whether a resource is limited for all processes of a user namespace together, too.
+func ofUserNamespace(resource int) bool {
+	switch resource {
+	case unix.RLIMIT_NPROC, unix.RLIMIT_MEMLOCK, unix.RLIMIT_SIGPENDING, unix.RLIMIT_MSGQUEUE:
+		return true
+	}
+	return false
 }
 
 // sealLimits returns the limits of the namespace around the sealed one: those asked for, by the caller or by

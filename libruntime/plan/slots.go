@@ -75,6 +75,8 @@ func fills(a Action) []Slot {
 		return []Slot{SlotProc}
 	case NewFilesystem:
 		return []Slot{a.Slot}
+	case NewDevice:
+		return []Slot{a.Slot}
 	case NewFilesystemIn:
 		return []Slot{a.Slot}
 	case OpenMount:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -125,8 +126,12 @@ func (d *decoder) users(s section, v *value, m *match) {
 	for _, item := range items {
 		switch item.kind {
 		case unstable.String:
-			if item.text == "" {
+			switch {
+			case item.text == "":
 				s.bad(item.line, "match.user", "the name is empty")
+			case strings.Trim(item.text, "0123456789") == "":
+				// As a name it would match nobody, and the rule never hold.
+				s.bad(item.line, "match.user", "the number of a user is written without quotes: "+item.text)
 			}
 			m.users = append(m.users, item.text)
 		default:

@@ -71,6 +71,7 @@ func TestParseErrors(t *testing.T) {
 		"dotted annotation":     {"[[rule]]\nname = \"a\"\nmatch.annotation.com.example = \"x\"\nseal = \"auto\"\n", []string{"a name with dots needs quotes"}},
 		"annotation a string":   {"[[rule]]\nname = \"a\"\nmatch.annotation = \"x\"\nseal = \"auto\"\n", []string{"it has to be a table of names and patterns"}},
 		"user is empty":         {"[[rule]]\nname = \"a\"\nmatch.user = [\"\"]\nseal = \"auto\"\n", []string{"the name is empty"}},
+		"user is quoted number": {"[[rule]]\nname = \"a\"\nmatch.user = [\"root\", \"0\"]\nseal = \"auto\"\n", []string{"without quotes: 0"}},
 		"user is none":          {"[[rule]]\nname = \"a\"\nmatch.user = []\nseal = \"auto\"\n", []string{"an empty list matches nothing"}},
 		"user is nobody's":      {"[[rule]]\nname = \"a\"\nmatch.user = 4294967295\nseal = \"auto\"\n", []string{"4294967295 is not the name or number of a user"}},
 		"all at once": {"[defaults]\nseal = 1\nx = 2\n" + rule1 + "userns = \"on\"\noverlap = [\n", []string{

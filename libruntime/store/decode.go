@@ -64,6 +64,8 @@ func (r *Record) field(d *jsontext.Decoder, name string) error {
 		return text(d, name, (*string)(&r.Status))
 	case "unit":
 		return text(d, name, &r.Unit)
+	case "overlayWork":
+		return text(d, name, &r.OverlayWork)
 	case "bundle":
 		return text(d, name, &r.Bundle)
 	case "rootfs":

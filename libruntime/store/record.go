@@ -61,6 +61,8 @@ type Record struct {
 	OwnIDs bool
 	// IDs are those that the container has from the ledger, in a user namespace that its configuration has not.
 	IDs IDs
+	// OverlayWork is a directory that ends with the container: the work directory of the overlay that is its root.
+	OverlayWork string
 	// Policy is what a policy has decided about the container, as JSON; nil where none has.
 	Policy jsontext.Value
 	// Sealed says that the payload is in a user and a mount namespace inside of those that the configuration says.
@@ -158,6 +160,9 @@ func (r *Record) encode() ([]byte, error) {
 	str("rootfs", r.Rootfs)
 	if r.Unit != "" {
 		str("unit", r.Unit)
+	}
+	if r.OverlayWork != "" {
+		str("overlayWork", r.OverlayWork)
 	}
 	str("created", r.Created.UTC().Format(time.RFC3339Nano))
 	table("annotations", r.Annotations)

@@ -25,7 +25,7 @@ func testRecord(id string) *Record {
 		Annotations: map[string]string{"a": "b\n", "c/d": "ü"},
 		CgroupPaths: map[string]string{"": "/sys/fs/cgroup/x", "memory": "/sys/fs/cgroup/memory/x"},
 		Hooks:       []string{"poststart", "poststop"},
-		Rootless:    true, SharedPIDs: true,
+		Rootless:    true, SharedPIDs: true, Sealed: true, DeniedNamespaces: 0x10000000, Securebits: 0x2f,
 	}
 }
 
@@ -224,6 +224,9 @@ func TestHostileState(t *testing.T) {
 		"cgroups a list":   {with(`"cgroupPaths":{`, `"x":0,"cgroupPaths":[],"y":{`), "/cgroupPaths", "not an object"},
 		"cgroup a number":  {with(`"/sys/fs/cgroup/x"`, `3`), "/cgroupPaths/", "not a string"},
 		"rootless a word":  {with(`"rootless":true`, `"rootless":"yes"`), "/rootless", "true or false"},
+		"sealed a number":  {with(`"sealed":true`, `"sealed":1`), "/sealed", "true or false"},
+		"many securebits":  {with(`"securebits":47`, `"securebits":256`), "/securebits", "whole number"},
+		"many namespaces":  {with(`"deniedNamespaces":268435456`, `"deniedNamespaces":4294967296`), "/deniedNamespaces", "whole number"},
 		"hooks a word":     {with(`["poststart","poststop"]`, `"poststop"`), "/hooks", "not a list"},
 		"hook a number":    {with(`["poststart","poststop"]`, `["poststop",1]`), "/hooks/1", "not a string"},
 		"hooks unended":    {with(`["poststart","poststop"]`, `["poststop"`), "state.json", "invalid character"},

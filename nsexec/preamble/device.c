@@ -54,10 +54,13 @@ int make_device(struct preamble *p, const struct wire_op *op)
 	long err =
 	    sys_4(mknodat, dir, base, op->num[0], device_number((unsigned)(op->num[1] >> 32), (unsigned)op->num[1]));
 	int ret;
-	if (err == -EEXIST)
+	if (err == -EEXIST) {
 		ret = existing_device(p, dir, base, op);
-	else
+	} else {
+		if (err < 0)
+			note_evidence(p, dir);
 		ret = failed(p, err, "mknodat", 0);
+	}
 	if (!ret && !err && (op->num[2] || op->num[3]))
 		ret = failed(p, sys_5(fchownat, dir, base, op->num[2], op->num[3], AT_SYMLINK_NOFOLLOW), "fchownat", 0);
 	sys_close(dir);

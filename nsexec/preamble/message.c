@@ -102,7 +102,9 @@ int await_message(struct preamble *p, uint32_t type)
 void give_up(struct preamble *p, int err)
 {
 	char data[WIRE_MESSAGE_DATA];
-	uint32_t n = 0;
+	struct wire_message m;
+	int fds[WIRE_MESSAGE_FDS];
+	uint32_t n = 0, nfds;
 	const char *part[2] = {p->syscall ? p->syscall : "", p->object};
 
 	/* Nobody is there to be told, or bailey itself said so. */
@@ -113,6 +115,9 @@ void give_up(struct preamble *p, int err)
 			data[n++] = *s;
 		data[n++] = '\0';
 	}
-	send_message(p, WIRE_FAILED, -err, data, n, -1);
+	send_message(p, WIRE_FAILED, -err, data, n, p->evidence ? p->evidence : -1);
+	/* Until bailey hangs up: our namespaces, which it looks at meanwhile, end with us. */
+	while (receive_message(p, &m, fds, &nfds) > 0)
+		;
 	sys_exit(1);
 }

@@ -173,10 +173,12 @@ int new_filesystem(struct preamble *p, const struct wire_op *op)
 
 int set_mount_attributes(struct preamble *p, const struct wire_op *op)
 {
-	return failed(p,
-		      set_attributes(slot_of(p, op->slot[0]), op->num[0], op->num[1], op->num[2],
-				     op->flags & WIRE_FLAG_RECURSIVE),
-		      "mount_setattr", 0);
+	int mount = slot_of(p, op->slot[0]);
+	long err = set_attributes(mount, op->num[0], op->num[1], op->num[2], op->flags & WIRE_FLAG_RECURSIVE);
+
+	if (err < 0)
+		note_evidence(p, mount);
+	return failed(p, err, "mount_setattr", 0);
 }
 
 /* The permissions of what is covered, for a filesystem that was given none of its own. */
@@ -269,6 +271,8 @@ int remount(struct preamble *p, const struct wire_op *op)
 	if (fd < 0)
 		return fd;
 	long err = set_attributes(fd, op->num[0], op->num[1], op->num[2], op->flags & WIRE_FLAG_RECURSIVE);
+	if (err < 0)
+		note_evidence(p, fd);
 	sys_close(fd);
 	return failed(p, err, "mount_setattr", 0);
 }

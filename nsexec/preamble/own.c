@@ -146,6 +146,8 @@ int write_sysctl(struct preamble *p, const struct wire_op *op)
 	int fd = open_proc_file(p, slot_of(p, op->slot[0]), path, O_RDWR);
 	if (fd == -EACCES) /* write-only ones exist */
 		fd = open_proc_file(p, slot_of(p, op->slot[0]), path, O_WRONLY);
+	if (fd == -EACCES)
+		note_reached(p, slot_of(p, op->slot[0]), path);
 	if (fd < 0)
 		return fd;
 	long had = sys_4(pread64, fd, before, sizeof before - 1, 0);

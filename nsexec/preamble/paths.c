@@ -23,6 +23,33 @@ int type_of(int fd)
 	return err < 0 ? (int)err : st.stx_mode & 0170000;
 }
 
+/*
+ * Which part of a path bars the way only its own walk tells. What is noted is the last part that can be reached: a
+ * directory that may not be entered, or the file itself. root is AT_FDCWD for a path of ours.
+ */
+void note_reached(struct preamble *p, int root, const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
+			       .resolve = root == AT_FDCWD ? 0 : RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	char part[MAX_PATH];
+	size_t n = 0;
+
+	for (;;) {
+		part[n] = '\0';
+		long fd = sys_4(openat2, root, n ? part : ".", &how, sizeof how);
+		if (fd < 0)
+			return;
+		note_evidence(p, (int)fd);
+		sys_close((int)fd);
+		if (!path[n] || n + 1 >= sizeof part)
+			return;
+		do {
+			part[n] = path[n];
+			n++;
+		} while (path[n] && path[n] != '/' && n + 1 < sizeof part);
+	}
+}
+
 /* Opens path[0..len) below root with O_PATH. */
 int open_in_root(struct preamble *p, int root, const char *path, size_t len, enum links links)
 {
@@ -43,9 +70,9 @@ int open_in_root(struct preamble *p, int root, const char *path, size_t len, enu
 	do
 		fd = sys_4(openat2, root, len ? copy : ".", &how, sizeof how);
 	while (fd == -EAGAIN && --tries);
-	if (fd < 0)
-		return failed(p, fd, "openat2", copy);
-	return (int)fd;
+	if (fd == -EACCES)
+		note_reached(p, root, copy);
+	return failed(p, fd, "openat2", copy);
 }
 
 /* A path that is being walked: a copy, because links are put in place of their names. */
@@ -93,8 +120,10 @@ static int make_part(struct preamble *p, int dir, struct walk *w, size_t from, s
 	}
 	if (made >= 0)
 		return 0;
-	if (made != -EEXIST)
+	if (made != -EEXIST) {
+		note_evidence(p, dir);
 		return failed(p, made, kind == WIRE_CREATE_DIRECTORY ? "mkdirat" : "openat", name);
+	}
 	long got = sys_4(readlinkat, dir, name, target, sizeof target);
 	if (got == (long)sizeof target || ++w->links > MAX_LINKS)
 		return failed(p, -ELOOP, "readlinkat", name);

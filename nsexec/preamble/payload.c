@@ -49,6 +49,8 @@ int change_directory(struct preamble *p, const struct wire_op *op)
 	char cwd[4096];
 	long err = sys_1(chdir, path);
 
+	if (err == -EACCES)
+		note_reached(p, AT_FDCWD, path);
 	if (err < 0)
 		return failed(p, err, "chdir", 0);
 	err = sys_2(getcwd, cwd, sizeof cwd);
@@ -63,6 +65,7 @@ int change_directory(struct preamble *p, const struct wire_op *op)
 int resolve_executable(struct preamble *p, const struct wire_op *op)
 {
 	long best = -ENOENT;
+	const char *barred = 0;
 
 	for (char **path = list_of(p, op->ref[1]); *path; path++) {
 		long err = sys_4(faccessat2, AT_FDCWD, *path, 1 /* X_OK */, AT_EACCESS);
@@ -75,9 +78,13 @@ int resolve_executable(struct preamble *p, const struct wire_op *op)
 				return 0;
 			err = -EISDIR;
 		}
-		if (err != -ENOENT && err != -ENOTDIR)
+		if (err != -ENOENT && err != -ENOTDIR) {
 			best = err;
+			barred = *path;
+		}
 	}
+	if (barred)
+		note_reached(p, AT_FDCWD, barred);
 	return failed(p, best, "exec", string_of(p, op->ref[0]));
 }
 

@@ -24,6 +24,18 @@ int failed(struct preamble *p, long err, const char *syscall, const char *object
 	return (int)err;
 }
 
+/* To be called only when it is certain that the operation fails: that is the end of us, and of the copy. */
+void note_evidence(struct preamble *p, int fd)
+{
+	long copy = sys_3(fcntl, fd, F_DUPFD_CLOEXEC, 3);
+
+	if (copy < 0)
+		return;
+	if (p->evidence)
+		sys_close(p->evidence);
+	p->evidence = (int)copy;
+}
+
 /* wire_validate has counted the strings; the pointers go where the plan left room for them. */
 char **list_of(const struct preamble *p, struct wire_ref r)
 {

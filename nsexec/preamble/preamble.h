@@ -18,6 +18,7 @@ struct preamble {
 	/* Of a failure: the system call, and what it was given besides what the operation names. */
 	const char *syscall;
 	char object[512];
+	int evidence; /* a descriptor of what it was about, for bailey to look at, or 0 */
 	int slot[WIRE_MAX_SLOTS];
 	unsigned char attached[WIRE_MAX_SLOTS]; /* the mount in the slot is attached somewhere */
 };
@@ -27,6 +28,9 @@ typedef int operation(struct preamble *p, const struct wire_op *op);
 
 /* Notes the failing system call and its object (may be null) and returns err. */
 int failed(struct preamble *p, long err, const char *syscall, const char *object);
+
+/* Adds to a failure what it was about. The descriptor stays the caller's. */
+void note_evidence(struct preamble *p, int fd);
 
 /* A piece that validation has made sure of. */
 static inline const char *string_of(const struct preamble *p, struct wire_ref r)
@@ -62,6 +66,8 @@ int create_in_root(struct preamble *p, int root, const char *path, size_t len, e
 		   enum links links);
 int open_parent(struct preamble *p, int root, const char *path, const char **base);
 int type_of(int fd);
+/* Adds to a failure (EACCES) how far of the path this process gets */
+void note_reached(struct preamble *p, int root, const char *path);
 
 /* device.c */
 unsigned device_number(unsigned major, unsigned minor);

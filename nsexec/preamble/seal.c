@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 /* A name in a procfs: "self" is a link, and our own number would do only in a procfs of our own. */
 struct own_directory {
@@ -155,6 +156,29 @@ static int map_and_limit(struct preamble *p, const struct wire_op *op, struct ow
 	return op->ref[2].len ? write_limits(p, proc, list_of(p, op->ref[2])) : 0;
 }
 
+/* Resources that are limited for all processes of a user namespace together, by what its maker's soft limit was. */
+static const int shared_limits[] = {RLIMIT_NPROC, RLIMIT_MEMLOCK, RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE};
+#define SHARED_LIMITS (sizeof shared_limits / sizeof shared_limits[0])
+
+/* unshare(2) with soft limits as high as they can be: the processes' own are set later, and are not the namespace's. */
+static int unshare_unlimited(struct preamble *p, uint64_t kinds)
+{
+	struct rlimit64 before[SHARED_LIMITS];
+
+	for (size_t i = 0; i < SHARED_LIMITS; i++) {
+		long err = sys_4(prlimit64, 0, shared_limits[i], 0, &before[i]);
+		if (err < 0)
+			return failed(p, err, "prlimit64", 0);
+		struct rlimit64 raised = {.rlim_cur = before[i].rlim_max, .rlim_max = before[i].rlim_max};
+		if ((err = sys_4(prlimit64, 0, shared_limits[i], &raised, 0)) < 0)
+			return failed(p, err, "prlimit64", 0);
+	}
+	long ret = sys_1(unshare, kinds);
+	for (size_t i = 0; i < SHARED_LIMITS; i++)
+		sys_4(prlimit64, 0, shared_limits[i], &before[i], 0);
+	return failed(p, ret, "unshare", 0);
+}
+
 /*
  * Limits are written last, from outside: written before, they would have to leave room for what is made here, and
  * nothing says how much of it is taken already.
@@ -173,10 +197,10 @@ int seal(struct preamble *p, const struct wire_op *op)
 		return failed(p, ret, "pipe2", 0);
 	int which = start_child(p, &c);
 	if (which == 0) {
-		char made;
+		char byte;
 		sys_close(go[1]);
 		/* its end: nothing was made */
-		err = sys_3(read, go[0], &made, 1) == 1 ? map_and_limit(p, op, &own) : 0;
+		err = sys_3(read, go[0], &byte, 1) == 1 ? map_and_limit(p, op, &own) : 0;
 		end_child(p, &c, err);
 	}
 	sys_close(go[0]);
@@ -184,10 +208,14 @@ int seal(struct preamble *p, const struct wire_op *op)
 		sys_close(go[1]);
 		return which;
 	}
-	ret = sys_1(unshare, op->num[0]);
-	if (ret == 0)
+	int made = unshare_unlimited(p, op->num[0]);
+	if (made == 0)
 		sys_3(write, go[1], "", 1);
 	sys_close(go[1]);
-	err = await_child(p, &c);
-	return ret < 0 ? failed(p, ret, "unshare", 0) : err;
+	if (made == 0)
+		return await_child(p, &c);
+	sys_close(c.pipe);
+	while (sys_4(wait4, c.pid, 0, 0, 0) == -EINTR)
+		;
+	return made;
 }

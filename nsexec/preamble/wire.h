@@ -175,7 +175,7 @@ enum wire_type {
 	WIRE_START,	  /* let the payload go */
 	/* preamble → bailey */
 	WIRE_ASK,      /* do the actions from index on (value: how many); a descriptor may come along */
-	WIRE_FAILED,   /* data: the system call, NUL, the object, NUL */
+	WIRE_FAILED,   /* data: the system call, NUL, the object, NUL; perhaps a descriptor of what it was about */
 	WIRE_FAULT,    /* fault injection: end yourself */
 	WIRE_LISTENER, /* the filter is loaded now; value: the number that its listener's descriptor will have */
 };

@@ -137,7 +137,7 @@ func TestIDMappedMountsRefused(t *testing.T) {
 		texts   []string
 	}{
 		{[]harness.Change{harness.Mounted("/data", "bind", "/sys/kernel", "bind"), idMaps(0, 1000, 10)},
-			[]string{"/mounts/", "mount_setattr", "invalid argument", "the filesystem (sysfs) cannot show other owners"}},
+			[]string{"/mounts/", "mount_setattr", "invalid argument", "on a filesystem of the type sysfs", "cannot show other owners"}},
 		{[]harness.Change{harness.Mounted("/data", "bind", "/tmp", "bind", "idmap=uids=0-0;gids=0-0-1")}, []string{"not three numbers"}},
 		{[]harness.Change{harness.Mounted("/data", "bind", "/tmp", "bind", "idmap=uids=0-0-1")}, []string{"both uids and gids"}},
 		{[]harness.Change{harness.Mounted("/data", "bind", "/tmp", "bind", "idmap=uids=@0-0-1;gids=0-0-1")}, []string{"no single range"}},

@@ -3,16 +3,13 @@ package lifecycle
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
-
 	"github.com/bailey-oci/bailey/tests/internal/harness"
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // ordinary is an ordinary user of the machine that the Env's mount namespace shows.
@@ -22,29 +19,12 @@ type ordinary struct {
 }
 
 // The user's own ID, and the subordinate ones.
-const userID, subIDs, subCount = 54321, 70000, 65536
+const userID, subIDs, subCount = harness.UserID, harness.SubIDs, harness.SubCount
 
 func newUser(t *testing.T) *ordinary {
 	t.Helper()
 	e := newEnv(t)
-	for name, line := range map[string]string{
-		"passwd": fmt.Sprintf("bailey-test:x:%d:%d::%s:/bin/sh\n", userID, userID, e.Dir), "group": fmt.Sprintf("bailey-test:x:%d:\n", userID),
-		"subuid": fmt.Sprintf("bailey-test:%d:%d\n", subIDs, subCount), "subgid": fmt.Sprintf("bailey-test:%d:%d\n", subIDs, subCount),
-	} {
-		have, _ := os.ReadFile("/etc/" + name)
-		file := e.WriteFile(name, string(have)+line, 0o644)
-		e.Do(func() {
-			if err := unix.Mount(file, "/etc/"+name, "", unix.MS_BIND, ""); err != nil {
-				t.Errorf("/etc/%s: %v", name, err)
-			}
-		})
-	}
-	e.Mounted()
-	e.WriteFile("log.json", "", 0o666)
-	e.Must(os.Mkdir(e.Path("own"), 0o755))
-	e.Must(os.Chown(e.Path("own"), userID, userID))
-	e.Must(os.Chown(e.Root, userID, userID))
-	return &ordinary{e, harness.Options{Credential: &syscall.Credential{Uid: userID, Gid: userID}, Env: []string{"XDG_RUNTIME_DIR=" + e.Root}}}
+	return &ordinary{e, e.User(harness.Granted(), harness.Granted())}
 }
 
 func (u *ordinary) run(args ...string) *harness.Result {
@@ -73,12 +53,7 @@ func (u *ordinary) container(more bool, changes ...harness.Change) *harness.Cont
 			}
 		}
 	}}, changes...)...)
-	u.e.Must(filepath.WalkDir(c.Bundle, func(path string, _ os.DirEntry, err error) error {
-		if err != nil || filepath.Base(path) == "busybox" || filepath.Base(path) == "probe" {
-			return err // links to files that all tests share
-		}
-		return os.Lchown(path, userID, userID)
-	}))
+	c.OwnedBy(userID)
 	return c
 }
 
@@ -278,8 +253,8 @@ func TestRootlessRefused(t *testing.T) {
 		change harness.Change
 		texts  []string
 	}{
-		{false, func(s *specs.Spec) { s.Linux.UIDMappings[0].HostID = 0 }, []string{"/linux/uidMappings", "does not grant"}},
-		{true, func(s *specs.Spec) { s.Linux.GIDMappings[1].Size++ }, []string{"/linux/gidMappings", "does not grant"}},
+		{false, func(s *specs.Spec) { s.Linux.UIDMappings[0].HostID = 0 }, []string{"/linux/uidMappings", "not all of"}},
+		{true, func(s *specs.Spec) { s.Linux.GIDMappings[1].Size++ }, []string{"/linux/gidMappings", "not all of"}},
 		{true, harness.Mounted("/data", "bind", u.e.Dir, "bind", "idmap"), []string{"/mounts/", "only root"}},
 		{true, harness.Mounted("/data", "bind", "/", "bind"), []string{"/mounts/", "rbind"}},
 		{true, harness.Mounted("/data", "bind", secret+"/in", "bind"), []string{"/mounts/", "EACCES", secret}},

@@ -157,7 +157,7 @@ func TestSealFlag(t *testing.T) {
 		if out := e.Bailey("plan", "--bundle", lossy.Bundle, "--seal", "always").OK(e); !strings.Contains(out, "prove the seal") {
 			t.Errorf("plan of a sealed container: %s", out)
 		}
-		if out := e.Bailey("plan", "--bundle", lossy.Bundle, "--seal", "auto").OK(e); strings.Contains(out, "seal") {
+		if out := e.Bailey("plan", "--bundle", lossy.Bundle, "--seal", "auto").OK(e); strings.Contains(out, "prove the seal") {
 			t.Errorf("plan of a container that is not sealed: %s", out)
 		}
 		if w := e.LogWarnings(); !strings.Contains(w[len(w)-1], "not sealed: CAP_NET_RAW would have no effect over the net namespace") {
@@ -328,4 +328,53 @@ func TestCgroupsOfExecInSealedContainer(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Who joins the user namespace of a sealed container's process cannot join the others, and is told why.
+func TestJoiningSealedContainer(t *testing.T) {
+	e := newEnv(t)
+	owner := e.Container(attacker(confinement{userns: true}))
+	owner.RunDetached("--seal", "always").OK(e)
+	path := func(kind string) string { return fmt.Sprintf("/proc/%d/ns/%s", owner.PID(), kind) }
+	c := e.Container(harness.Joined(specs.UserNamespace, path("user")), harness.Joined(specs.NetworkNamespace, path("net")))
+	r := c.Run()
+	r.Fails(e, "join the net namespace", "EPERM", "sealed")
+	owner.Delete("--force").OK(e)
+	e.CheckNothingLeft()
+}
+
+// A process that bailey is placing in the container cannot be looked into by one that has CAP_SYS_PTRACE there, even in
+// a container without a user namespace of its own, where it can without a seal.
+func TestSealKeepsTracersOut(t *testing.T) {
+	for flag, want := range map[string]string{"--seal=never": "ok", "--seal=always": "EACCES"} {
+		t.Run(flag, func(t *testing.T) {
+			e := newEnv(t)
+			c := e.Container(attacker(confinement{}))
+			c.Create(flag).OK(e)
+			for _, file := range []string{"mem", "exe", "root"} {
+				if got := strings.TrimSpace(c.Exec(nil, "probe", "open", "r", "/proc/1/"+file).OK(e)); got != want {
+					t.Errorf("/proc/1/%s of a container that waits for start: %s, want %s", file, got, want)
+				}
+			}
+			c.Delete("--force").OK(e)
+			e.CheckNothingLeft()
+		})
+	}
+}
+
+// The kernel holds the processes of a user namespace together to what its maker's limits were; those of a sealed
+// container are the ones that it was given, each process its own.
+func TestSealHasNoLimitsOfItsCaller(t *testing.T) {
+	eachSealed(t, func(t *testing.T, e *harness.Env, change harness.Change) {
+		c := e.Container(change, harness.Sh("i=0; while [ $i -lt 60 ]; do sleep 1 & i=$((i+1)); done; echo all; ulimit -u"), func(s *specs.Spec) {
+			s.Process.User = specs.User{UID: 1000, GID: 1000}
+			s.Process.Capabilities = nil // who has CAP_SYS_RESOURCE or CAP_SYS_ADMIN is not limited
+			s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NPROC", Soft: 1000, Hard: 1000}}
+		})
+		r := e.Run(harness.Options{Prefix: []string{"prlimit", "--nproc=40:2000"}}, c.RunArgs("--seal", "always")...)
+		if out := r.OK(e); out != "all\n1000\n" {
+			t.Errorf("%s", r)
+		}
+		e.CheckNothingLeft()
+	})
 }

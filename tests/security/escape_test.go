@@ -64,6 +64,12 @@ func TestClosedStandardStreams(t *testing.T) {
 // A payload that is what bailey executes in the container gets hold of the preamble alone, in a sealed file that
 // does nothing without a plan; the runtime's binary is nowhere to be found (CVE-2019-5736).
 func TestBinaryOfThePayload(t *testing.T) {
+	for _, seal := range []string{"never", "always"} {
+		t.Run("seal "+seal, func(t *testing.T) { binaryOfThePayload(t, "--seal="+seal) })
+	}
+}
+
+func binaryOfThePayload(t *testing.T, flag string) {
 	e := newEnv(t)
 	e.Runtime = e.Path("runtime") // nobody else executes it, so that nothing but bailey protects it
 	b, err := os.ReadFile(harness.Binary(t))
@@ -75,7 +81,7 @@ func TestBinaryOfThePayload(t *testing.T) {
 	c := e.Container(harness.Capabilities("CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL",
 		"CAP_SYS_PTRACE"))
 	e.Must(os.WriteFile(c.Rootfs+"/self", []byte("#!/proc/self/exe\n"), 0o755))
-	c.RunDetached().OK(e)
+	c.RunDetached(flag).OK(e)
 	// While processes come in, one in the container writes to all that it can get at which is not its own.
 	attack := e.Start(harness.Options{}, c.ExecArgs(nil, "sh", "-c", `
 		while ! [ -e /stop ]; do

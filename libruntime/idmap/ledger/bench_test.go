@@ -17,6 +17,22 @@ func BenchmarkRelease10000(b *testing.B) {
 	benchmark(b, func(_, release time.Duration) time.Duration { return release })
 }
 
+// BenchmarkAllocateEarly is one allocation where 9,999 ranges are held, and the last one has to be given out again.
+func BenchmarkAllocateEarly(b *testing.B) {
+	m := newMachine(b, fmt.Sprintf("200000:%d", 10001*unit))
+	l := m.open()
+	fill(b, m, l, 10000)
+	m.release(l, "first")
+	for b.Loop() {
+		r, err := l.Allocate(Request{ID: "new", StateRoot: m.path("run")})
+		m.must(err)
+		if !r.Early {
+			b.Fatal(r)
+		}
+		m.must(l.Release("new", m.path("run")))
+	}
+}
+
 func benchmark(b *testing.B, pick func(allocate, release time.Duration) time.Duration) {
 	m := newMachine(b, "200000:1000000000")
 	fill(b, m, m.open(), 10000)

@@ -20,8 +20,8 @@ const (
 	WithLive ConflictKind = "live"
 	// WithName is for IDs of users and groups of the machine.
 	WithName ConflictKind = "name"
-	// WithAccount is for IDs of the ledger's own account that were not given to the container, and for those of another account
-	// where the map goes beyond that account's.
+	// WithAccount is for IDs of root's ledger's account that were not given to the container, and for those of another
+	// account where the map goes beyond that account's.
 	WithAccount ConflictKind = "account"
 	// WithResting is for IDs that another container had shortly ago.
 	WithResting ConflictKind = "resting"
@@ -169,6 +169,9 @@ func (c *comparison) names(s *side, own int, word string) {
 // accounts compares with the ranges of accounts.
 func (c *comparison) accounts(s *side, account string) {
 	for _, rest := range without([]span{c.ids}, merged(c.own)) {
+		if ordinaryUser() {
+			break // the user's own: engines hand them out by themselves
+		}
 		for _, own := range s.own {
 			c.add(WithAccount, own.common(rest), "account "+account+", which only its ledger hands out")
 		}

@@ -37,6 +37,9 @@
 // that was in use since the last time, before garbage is taken, and by Check and Conflicts. So a namespace
 // that somebody else puts into the account's ranges later is noticed then, and not at once.
 //
+// A creator in another PID namespace than the caller's cannot be looked for, so it counts as alive: what it leaves
+// is never garbage, and is given back by a Release or by the next boot.
+//
 // Not seen: namespaces without a process, IDs of network directories (NSS), processes hidden by hidepid or by a PID
 // namespace, and files.
 //

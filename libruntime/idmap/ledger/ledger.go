@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
@@ -57,6 +58,11 @@ type Range struct {
 
 func (r Range) users() span  { return span{uint64(r.UID), uint64(r.UID) + uint64(r.Size)} }
 func (r Range) groups() span { return span{uint64(r.GID), uint64(r.GID) + uint64(r.Size)} }
+
+// Mappings returns the maps of a user namespace with these IDs: from 0 on inside.
+func (r Range) Mappings() (uids, gids []specs.LinuxIDMapping) {
+	return []specs.LinuxIDMapping{{HostID: r.UID, Size: r.Size}}, []specs.LinuxIDMapping{{HostID: r.GID, Size: r.Size}}
+}
 
 // Request is what Allocate is asked for.
 type Request struct {

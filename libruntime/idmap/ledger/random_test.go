@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -50,6 +53,11 @@ func TestRandomly(t *testing.T) {
 				case op < 9:
 					m.release(l, id)
 					delete(have, id)
+				case rng.IntN(20) == 0: // nobody survives a boot
+					m.write("boot", fmt.Sprintf("00000000-0000-0000-0000-%012d\n", i))
+					clear(have)
+					m.must(removeAll(m.path("run")))
+					m.must(os.Mkdir(m.path("run"), 0o700))
 				default: // the container is gone without a release
 					m.must(removeAll(m.path("run/" + id)))
 					delete(have, id)
@@ -94,4 +102,41 @@ func TestSorted(t *testing.T) {
 			t.Errorf("%d became %d", len(s.taken), len(got))
 		}
 	}
+}
+
+// Goroutines of one process may share a Ledger.
+func TestConcurrently(t *testing.T) {
+	m := newMachine(t, fmt.Sprintf("200000:%d", 30*unit))
+	l := m.open()
+	var mu sync.Mutex
+	var have []Range
+	var wg sync.WaitGroup
+	for g := range 10 {
+		wg.Go(func() {
+			for i := range 30 {
+				id := fmt.Sprintf("c%d-%d", g, i)
+				r, err := l.Allocate(Request{ID: id, StateRoot: m.path("run")})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				for _, o := range have {
+					if o.users().overlaps(r.users()) {
+						t.Errorf("%v and %v", o, r)
+					}
+				}
+				have = append(have, r)
+				mu.Unlock()
+				// Out of the list first: once it is given back it may be somebody else's at once.
+				mu.Lock()
+				have = slices.DeleteFunc(have, func(o Range) bool { return o.UID == r.UID })
+				mu.Unlock()
+				if err := l.Release(id, m.path("run")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

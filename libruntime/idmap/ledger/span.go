@@ -22,7 +22,10 @@ func (s span) hits(list []span) bool { return slices.ContainsFunc(list, s.overla
 
 // String returns "first-last".
 func (s span) String() string {
-	if s.size() == 1 {
+	switch s.size() {
+	case 0:
+		return "none"
+	case 1:
 		return strconv.FormatUint(s.first, 10)
 	}
 	return strconv.FormatUint(s.first, 10) + "-" + strconv.FormatUint(s.end-1, 10)
@@ -48,9 +51,11 @@ func merged(list []span) []span {
 func without(a, b []span) []span {
 	var out []span
 	for _, s := range a {
-		for _, hole := range b {
-			if !s.overlaps(hole) {
-				continue
+		// There may be thousands of holes, and as many calls.
+		at, _ := slices.BinarySearchFunc(b, s.first, func(hole span, first uint64) int { return cmp.Compare(hole.end, first+1) })
+		for _, hole := range b[at:] {
+			if hole.first >= s.end {
+				break
 			}
 			if s.first < hole.first {
 				out = append(out, span{s.first, hole.first})

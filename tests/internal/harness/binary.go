@@ -78,12 +78,12 @@ func (p *program) compiled(t testing.TB, name string) string {
 			return "", err
 		}
 		path := filepath.Join(base, name)
-		return path, tool("gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", path, root+"/tests/internal/attack/"+name+".c")
+		return path, execute("gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", path, root+"/tests/internal/attack/"+name+".c")
 	})
 }
 
-// tool runs a program; its output is part of the error.
-func tool(name string, args ...string) error {
+// execute runs a program; its output is part of the error.
+func execute(name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -28,6 +28,7 @@ type Env struct {
 	// Runtime is the path of the runtime.
 	Runtime string
 
+	number uint32
 	ns     *namespace
 	mounts map[string]int // before anything was done
 
@@ -51,7 +52,7 @@ func New(t testing.TB, v View) *Env {
 	n := envs.Add(1)
 	e := &Env{
 		T: t, View: v, ID: fmt.Sprintf("bt%d-%d", os.Getpid(), n), Runtime: Binary(t),
-		Systemd: v == Systemd, sessions: make(map[int]bool), namespaces: make(map[string]*os.File),
+		number: uint32(n), Systemd: v == Systemd, sessions: make(map[int]bool), namespaces: make(map[string]*os.File),
 	}
 	if e.Systemd {
 		e.View = V2

@@ -19,6 +19,7 @@ const usage = `probe syscall NUMBER [ARGUMENT...]   makes a system call, prints 
        probe serve                          counts, and tells how far at 127.0.0.1:7000, after a number of its own
        probe ask                            prints what serve says
        probe status NAME...                 prints lines of /proc/self/status, and Securebits
+       probe filter NUMBER ERRNO COMMAND... executes a command for which that system call fails so
        probe pause                          waits for ever
 `
 
@@ -44,6 +45,8 @@ func main() {
 		ask()
 	case "status":
 		showStatus(args)
+	case "filter":
+		filter(args)
 	case "pause":
 		for {
 			unix.Pause()

@@ -3,6 +3,7 @@ package libruntime
 import (
 	"os"
 	"path"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -10,8 +11,86 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/libruntime/cgroup"
 	"github.com/bailey-oci/bailey/libruntime/criu"
 )
+
+// apart calls do on a thread with a mount namespace of its own: nothing that is mounted there is seen on the machine, and
+// nothing can be left. The thread, with whose end a CRIU that restores ends, lasts until over is closed.
+func apart(over <-chan struct{}, do func() error) (err error) {
+	done := make(chan struct{})
+	go func() {
+		defer func() {
+			close(done)
+			<-over
+		}()
+		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
+		failed := func(call string, err error) error {
+			return &fault.Error{Step: "make a mount namespace for CRIU", Syscall: call, Err: err}
+		}
+		if err = unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+			err = failed("unshare", err)
+			return
+		}
+		if err = unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Propagation: unix.MS_SLAVE}); err != nil {
+			err = failed("mount_setattr", err)
+			return
+		}
+		err = do()
+	}()
+	<-done
+	return err
+}
+
+const (
+	cgroupMount   = "/sys/fs/cgroup"
+	unifiedInYard = cgroupMount + "/unified"
+)
+
+// makeYard makes the cgroup hierarchies that the machine has mounted a directory as CRIU wants it, and returns its path, "" where
+// that is for CRIU to do. Should it mount the unified hierarchy itself, the whole machine would lose the options that it
+// was mounted with, nsdelegate among them: without that, a container may write to the limits that were set for it
+// (cgroup_apply_root_flags in the kernel).
+func makeYard() (string, error) {
+	switch cgroup.Detect() {
+	case cgroup.Hybrid:
+		return cgroupMount, nil // it is one already
+	case cgroup.V2:
+	default:
+		return "", nil
+	}
+	failed := func(call string, err error) (string, error) {
+		return "", &fault.Error{Step: "show CRIU the cgroups", Object: cgroupMount, Syscall: call, Err: err}
+	}
+	tree, err := unix.OpenTree(unix.AT_FDCWD, cgroupMount, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return failed("open_tree", err)
+	}
+	defer unix.Close(tree)
+	yard, err := newMount("tmpfs", [][2]string{{"mode", "0755"}, {"size", "4k"}}, 0)
+	if err != nil {
+		return failed("fsmount", err)
+	}
+	defer unix.Close(yard)
+	if err := unix.Mkdirat(yard, "unified", 0o755); err != nil {
+		return failed("mkdirat", err)
+	}
+	if err := unix.MoveMount(yard, "", unix.AT_FDCWD, cgroupMount, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return failed("move_mount", err)
+	}
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, unifiedInYard, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return failed("move_mount", err)
+	}
+	return cgroupMount, nil
+}
+
+// inYard returns where a path is once makeYard has been called.
+func inYard(path string) string {
+	if rest, ok := strings.CutPrefix(path, cgroupMount); ok && cgroup.Detect() == cgroup.V2 && (rest == "" || rest[0] == '/') {
+		return unifiedInYard + rest
+	}
+	return path
+}
 
 // showImages lets everybody in the mount namespace, where there is nobody but CRIU, search the directory of the images. It is
 // root's of the machine alone, and CRIU opens images while it is root of the container's user namespace, and before that
@@ -66,16 +145,12 @@ func newMount(kind string, options [][2]string, attributes int) (int, error) {
 	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attributes)
 }
 
-// bindRoot makes path a mount point in the calling thread's mount namespace, which it cuts off from others. CRIU makes the
+// bindRoot makes path a mount point in the calling thread's mount namespace. CRIU makes the
 // container's root receive what is mounted there (a slave), where the dumped one did, from this mount, which therefore has
 // to be a slave itself: of the host's, or where that is private, of another one below.
 func bindRoot(path string) error {
 	failed := func(call string, err error) error {
 		return &fault.Error{Step: "make the root filesystem a mount", Origin: "/root/path", Object: path, Syscall: call, Err: err}
-	}
-	slave := unix.MountAttr{Propagation: unix.MS_SLAVE}
-	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &slave); err != nil {
-		return failed("mount_setattr", err)
 	}
 	for _, propagation := range []uint64{unix.MS_SHARED, unix.MS_SLAVE} {
 		fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
