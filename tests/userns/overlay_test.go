@@ -145,8 +145,8 @@ func TestOverlayRefused(t *testing.T) {
 	mountEngineRoot(e, dir, "")
 	e.Mounted()
 	c = e.Container(harness.Mounted("/data", "bind", root+"/owned", "bind"))
-	c.Create("--userns", "auto").Fails(e, "config.json /mounts/", "an overlay cannot show other owners")
+	c.Create("--userns", "auto").Fails(e, "config.json /mounts/", "of the type overlay")
 	c = e.Container(func(s *specs.Spec) { s.Root.Path = root + "/owned" })
-	c.Create("--userns", "auto").Fails(e, "config.json /root/path", "an overlay cannot show other owners")
+	c.Create("--userns", "auto").Fails(e, "config.json /root/path", "of the type overlay")
 	noneHeld(e)
 }
