@@ -40,9 +40,7 @@ func view() harness.View {
 // measure returns what attacks come to.
 func measure(t *testing.T, col *column, p *payload) *cell {
 	t.Helper()
-	c := &cell{Env: harness.New(t, view()), col: col, payload: p, outcome: make(map[string]string)}
-	c.OwnAccounts()
-	c.GiveIDs("bailey:1879048192:1048576")
+	c := &cell{Env: harness.NewWithAccount(t, view(), 1<<20), col: col, payload: p, outcome: make(map[string]string)}
 	if !col.bailey() {
 		path, err := exec.LookPath(col.peer)
 		c.Must(err)

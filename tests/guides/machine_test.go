@@ -26,13 +26,17 @@ var (
 // newMachine returns an Env whose machine looks like a new one, with a user alice, and an image in /srv and in her home.
 func newMachine(t *testing.T) *harness.Env {
 	t.Helper()
-	e := harness.New(t, harness.ShortViews()[0])
-	e.OwnAccounts()
+	e := harness.NewWithAccount(t, harness.ShortViews()[0], 0)
 	for file, line := range map[string]string{"passwd": "alice:x:1234:1234::/home/alice:/bin/bash", "group": "alice:x:1234:", "shadow": "alice:!:::::::"} {
-		f, err := os.OpenFile(e.Path("etc/"+file), os.O_APPEND|os.O_WRONLY, 0)
+		var err error
+		e.Do(func() {
+			var f *os.File
+			if f, err = os.OpenFile("/etc/"+file, os.O_APPEND|os.O_WRONLY, 0); err == nil {
+				_, err = fmt.Fprintln(f, line)
+				f.Close()
+			}
+		})
 		e.Must(err)
-		fmt.Fprintln(f, line)
-		e.Must(f.Close())
 	}
 	image := e.Container()
 	harness.Tool(t, "", "tar", "-C", image.Rootfs, "--exclude", "./bin/probe", "-cf", e.Path("busybox.tar"), ".")
