@@ -49,7 +49,7 @@ func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
 		return nil, c.resctrl.Join(c.pid)
 	case plan.MapOwners:
 		defer received.Close()
-		return nil, mapOwners(int(received.Fd()), false, c.opened[a.IDMap], func() string { return "of the container's own" })
+		return nil, mapOwners(int(received.Fd()), false, c.opened[a.IDMap], "")
 	case plan.MapSource:
 		return nil, c.mapSource(op, a)
 	case plan.ReportReady:
@@ -78,15 +78,13 @@ func (c *creation) mapSource(op plan.Op, a plan.MapSource) error {
 			return nil
 		}
 	}
-	err := mapOwners(int(c.opened[a.Slot].Fd()), a.Recursive, c.userns, func() string {
-		for _, op := range c.plan.Ops {
-			if t, ok := op.Action.(plan.OpenTree); ok && t.Slot == a.Slot {
-				return filesystemAt(t.Path)
-			}
+	source := ""
+	for _, op := range c.plan.Ops {
+		if t, ok := op.Action.(plan.OpenTree); ok && t.Slot == a.Slot {
+			source = t.Path
 		}
-		return "?"
-	})
-	if err != nil {
+	}
+	if err := mapOwners(int(c.opened[a.Slot].Fd()), a.Recursive, c.userns, source); err != nil {
 		return ofAction(err, op)
 	}
 	return nil

@@ -90,7 +90,7 @@ func (rt *Runtime) changeMounts(id string, mounts []specs.Mount, remove bool) er
 		Asked: func(op plan.Op, received *os.File) (*os.File, error) {
 			if a, ok := op.Action.(plan.MapOwners); ok {
 				defer received.Close()
-				return nil, mapOwners(int(received.Fd()), false, files[a.IDMap], func() string { return "of the container's own" })
+				return nil, mapOwners(int(received.Fd()), false, files[a.IDMap], "")
 			}
 			return nil, nil // ReportReady
 		},
@@ -121,7 +121,7 @@ func sealedMount(err error, sealed bool) error {
 // IDs from the ledger.
 func withOwners(path string, mounts []specs.Mount) []specs.Mount {
 	mounts = slices.Clone(mounts)
-	skip := unmappable(&bundle{path: path, spec: &specs.Spec{Mounts: mounts}})
+	skip := unmappable(&bundle{path: path, spec: &specs.Spec{Mounts: mounts}}, nil)
 	for i := range mounts {
 		m := &mounts[i]
 		if !isBind(m) || skip[i] || len(m.UIDMappings) > 0 || slices.ContainsFunc(m.Options, func(o string) bool { return strings.Contains(o, "idmap") }) {

@@ -229,7 +229,7 @@ func (o *overlay) openLayer(name, dir string) error {
 		return &fault.Error{Object: dir, Syscall: "open_tree", Err: err}
 	}
 	o.layers = append(o.layers, layer{name, dir, fd})
-	return mapOwners(fd, false, o.userns, func() string { return filesystemAt(dir) + ", of the layer " + dir })
+	return mapOwners(fd, false, o.userns, dir)
 }
 
 // mount makes the overlay in the working directory and returns a clone of its mount.

@@ -45,7 +45,7 @@ func openTree(a plan.OpenTree, opened map[plan.Slot]*os.File) (int, error) {
 		}
 	}
 	if a.IDMap != "" && err == nil {
-		err = mapOwners(tree, a.IDMapRecursive, opened[a.IDMap], func() string { return filesystemAt(a.Path) })
+		err = mapOwners(tree, a.IDMapRecursive, opened[a.IDMap], a.Path)
 	}
 	if err != nil {
 		unix.Close(tree)
@@ -54,54 +54,82 @@ func openTree(a plan.OpenTree, opened map[plan.Slot]*os.File) (int, error) {
 	return tree, nil
 }
 
-// mapOwners gives a detached mount, and what is mounted below it if recursive, the ID mapping of a user namespace.
-// filesystem names the kind of its filesystem.
-func mapOwners(mount int, recursive bool, userns *os.File, filesystem func() string) error {
+// mapOwners gives a detached mount, and what is mounted below it if recursive, the ID mapping of a user namespace. source is the
+// path of what it is a clone of, "" if it is a filesystem of the container's own.
+func mapOwners(mount int, recursive bool, userns *os.File, source string) error {
 	flags := uint(unix.AT_EMPTY_PATH)
 	if recursive {
 		flags |= unix.AT_RECURSIVE
 	}
-	err := unix.MountSetattr(mount, "", flags, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(userns.Fd())})
+	err := unix.MountSetattr(mount, "", flags, idMapping(userns))
 	if err == nil {
 		return nil
 	}
 	f := &fault.Error{Syscall: "mount_setattr(MOUNT_ATTR_IDMAP)", Err: err}
-	switch err {
-	case unix.EINVAL:
-		if filesystem() == "overlay" {
-			f.Cause = "an overlay cannot show other owners than it has; it could be made anew from its layers, but only for a root filesystem that is an overlay as a whole"
-			f.Remedy = "use a directory of another filesystem, such as the one that the layers are on"
-			return f
-		}
-		below := ""
-		if recursive {
-			below = ", or one that is mounted below it,"
-		}
-		f.Cause = "the filesystem (" + filesystem() + ")" + below + " cannot show other owners than it has"
+	filesystem := "of the container's own"
+	if source != "" {
+		f.Object, filesystem = culprit(source, recursive, userns)
+	}
+	switch {
+	case err == unix.EINVAL && filesystem == "overlay":
+		f.Cause = "an overlay cannot show other owners than it has; it could be made anew from its layers, but only for a root filesystem that is an overlay as a whole"
+		f.Remedy = "use a directory of another filesystem, such as the one that the layers are on"
+	case err == unix.EINVAL:
+		f.Cause = "the filesystem (" + filesystem + ") cannot show other owners than it has"
 		f.Remedy = "use a filesystem that can (ext4, xfs, btrfs, tmpfs and others), or change the owners of the files"
-	case unix.EPERM:
-		f.Cause = "it takes CAP_SYS_ADMIN in the user namespace that the filesystem was mounted in, and a mount that has no ID mapping yet"
+		if recursive && f.Object != source {
+			f.Remedy = "mount what is needed of " + source + " without that, with bind instead of rbind"
+		}
+	case err == unix.EPERM:
+		f.Cause = "it takes CAP_SYS_ADMIN in the user namespace that the filesystem (" + filesystem + ") was mounted in, and a mount that has no ID mapping yet"
+		f.Remedy = "use the directory that the mapped mount shows"
 	}
 	return f
 }
 
-// filesystemAt returns the kind of the filesystem that has the file at path, for a message.
-func filesystemAt(path string) string {
+func idMapping(userns *os.File) *unix.MountAttr {
+	return &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(userns.Fd())}
+}
+
+// culprit finds out which mount at path, or below it if recursive, cannot have an ID mapping, and returns where it is and the
+// kind of its filesystem, for a message.
+func culprit(path string, recursive bool, userns *os.File) (at, filesystem string) {
 	const unknown = "of an unknown kind"
 	var st unix.Statx_t
 	list, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil || unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_MNT_ID, &st) != nil {
-		return unknown
+		return path, unknown
 	}
 	id := strconv.FormatUint(st.Mnt_id, 10)
+	below := strings.TrimSuffix(path, "/") + "/"
+	filesystem = unknown
 	for line := range strings.Lines(string(list)) {
-		if first, rest, _ := strings.Cut(line, " "); first == id {
-			_, kind, _ := strings.Cut(rest, " - ")
-			kind, _, _ = strings.Cut(kind, " ")
-			return kind
+		mount, super, _ := strings.Cut(line, " - ")
+		f := strings.Fields(mount)
+		kind, _, _ := strings.Cut(super, " ")
+		if len(f) < 5 {
+			continue
+		}
+		if f[0] == id {
+			filesystem = kind
+			if !recursive || !canMap(path, userns) {
+				return path, kind
+			}
+		} else if point := unescape(f[4]); recursive && strings.HasPrefix(point, below) && !canMap(point, userns) {
+			return point, kind
 		}
 	}
-	return unknown
+	return path, filesystem
+}
+
+// canMap reports whether the mount that shows path can have an ID mapping.
+func canMap(path string, userns *os.File) bool {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return true // it is not that
+	}
+	defer unix.Close(fd)
+	return unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, idMapping(userns)) == nil
 }
 
 // checkSource compares an opened source with what it has to be.
