@@ -2,6 +2,7 @@ package libruntime
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,7 +42,7 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 		SetgroupsDenied: idmap.DeniesSetgroups(b.spec.Linux.GIDMappings),
 	}
 	if o.OwnIDs = b.idsWanted != 0 && !o.Unprivileged; o.OwnIDs {
-		o.Unmapped = unmappable(b)
+		o.Unmapped = unmappable(b, cg.Paths())
 	}
 	confine(&o, b.spec, opts)
 	o.LastCap, o.Held = capabilities()
@@ -96,8 +97,9 @@ var ownerless = []int64{
 const mqueueMagic = 0x19800202
 
 // unmappable returns the indices of the bind mounts whose files belong to nobody in particular: of such filesystems, and
-// devices of the machine.
-func unmappable(b *bundle) map[int]bool {
+// devices of the machine. cgroupPaths are the container's cgroups.
+func unmappable(b *bundle, cgroupPaths map[string]string) map[int]bool {
+	dirs := slices.Collect(maps.Values(cgroupPaths))
 	found := make(map[int]bool)
 	for i := range b.spec.Mounts {
 		m := &b.spec.Mounts[i]
@@ -110,7 +112,11 @@ func unmappable(b *bundle) map[int]bool {
 		}
 		var fs unix.Statfs_t
 		var st unix.Stat_t
-		if unix.Statfs(source, &fs) != nil || unix.Stat(source, &st) != nil {
+		if err := unix.Statfs(source, &fs); err == unix.ENOENT {
+			// One of the container's cgroups, which are yet to be made, perhaps.
+			found[i] = slices.Contains(dirs, filepath.Clean(source))
+			continue
+		} else if err != nil || unix.Stat(source, &st) != nil {
 			continue // the error is that of the mount
 		}
 		device := st.Mode&unix.S_IFMT == unix.S_IFCHR || st.Mode&unix.S_IFMT == unix.S_IFBLK

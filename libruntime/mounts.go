@@ -121,7 +121,7 @@ func sealedMount(err error, sealed bool) error {
 // IDs from the ledger.
 func withOwners(path string, mounts []specs.Mount) []specs.Mount {
 	mounts = slices.Clone(mounts)
-	skip := unmappable(&bundle{path: path, spec: &specs.Spec{Mounts: mounts}})
+	skip := unmappable(&bundle{path: path, spec: &specs.Spec{Mounts: mounts}}, nil)
 	for i := range mounts {
 		m := &mounts[i]
 		if !isBind(m) || skip[i] || len(m.UIDMappings) > 0 || slices.ContainsFunc(m.Options, func(o string) bool { return strings.Contains(o, "idmap") }) {

@@ -49,7 +49,11 @@ func (m *Machine) idMap(top mount, file string, recursive bool, errno syscall.Er
 				") was mounted in, which may be inside another container, and a mount that has none yet", "use a directory of the host's own filesystems"}
 		case errno != unix.EINVAL:
 		case len(candidates) == 1 || can != nil && can(what) == unix.EINVAL:
-			return cannotShow(what, e)
+			why := cannotShow(what, e)
+			if i > 0 {
+				why.Remedy = "mount what is needed of " + file + " without that, with bind instead of rbind; or " + why.Remedy
+			}
+			return why
 		}
 	}
 	return Why{}
