@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	// modeSetID are the bits S_ISUID and S_ISGID of a file's mode.
-	modeSetID = 0o6000
+	// S_ISUID and S_ISGID of a file's mode.
+	modeSetUID, modeSetGID = 0o4000, 0o2000
+	modeSetID              = modeSetUID | modeSetGID
 	// openCreates are the flags of open(2) with which it takes a mode: O_CREAT, and O_TMPFILE without its O_DIRECTORY.
 	openCreates = 0o100 | 0o20000000
 )
@@ -34,7 +35,17 @@ func sandboxRules() []specs.LinuxSyscall {
 		return specs.LinuxSyscall{Names: names, Action: specs.ActAllow,
 			Args: []specs.LinuxSeccompArg{{Index: index, Value: bits, Op: specs.OpMaskedEqual}}}
 	}
+	// A program that wants the bit is told that it may not, and not that the kernel is too old.
+	denied := uint(errPerm)
+	with := func(bit uint64, index uint, names ...string) specs.LinuxSyscall {
+		return specs.LinuxSyscall{Names: names, Action: specs.ActErrno, ErrnoRet: &denied,
+			Args: []specs.LinuxSeccompArg{{Index: index, Value: bit, ValueTwo: bit, Op: specs.OpMaskedEqual}}}
+	}
 	return []specs.LinuxSyscall{
+		with(modeSetUID, 1, "chmod", "fchmod"),
+		with(modeSetGID, 1, "chmod", "fchmod"),
+		with(modeSetUID, 2, "fchmodat", "fchmodat2"),
+		with(modeSetGID, 2, "fchmodat", "fchmodat2"),
 		without(modeSetID, 1, "chmod", "fchmod", "creat", "mkdir", "mknod"),
 		without(modeSetID, 2, "fchmodat", "fchmodat2", "mkdirat", "mknodat"),
 		// Where nothing is made the mode may be anything.

@@ -3,11 +3,13 @@ package sandbox
 import (
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/libruntime/plan"
 	"github.com/bailey-oci/bailey/spec"
 )
 
@@ -72,7 +74,10 @@ func New(o Options) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	noCaps := append([]string{}, o.Capabilities...)
+	caps, err := capabilities(o.Capabilities)
+	if err != nil {
+		return nil, err
+	}
 	s := &specs.Spec{
 		Version:  spec.Example().Version,
 		Root:     &specs.Root{Path: "rootfs", Readonly: true},
@@ -80,7 +85,7 @@ func New(o Options) (*Sandbox, error) {
 		Process: &specs.Process{
 			Terminal: o.Terminal, Args: o.Args, Cwd: b.cwd, User: user, Env: env,
 			NoNewPrivileges: true,
-			Capabilities:    &specs.LinuxCapabilities{Bounding: noCaps, Permitted: noCaps, Effective: noCaps},
+			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Permitted: caps, Effective: caps},
 			Rlimits:         []specs.POSIXRlimit{{Type: "RLIMIT_CORE"}},
 		},
 		Linux: &specs.Linux{Seccomp: spec.SandboxSeccomp(), UIDMappings: b.uids, GIDMappings: b.gids},
@@ -98,8 +103,8 @@ func New(o Options) (*Sandbox, error) {
 			foreign[i] = true
 		}
 	}
-	if len(o.Capabilities) > 0 {
-		b.note("capabilities: " + join(o.Capabilities))
+	if len(caps) > 0 {
+		b.note("capabilities: " + strings.Join(caps, ", "))
 	}
 	return &Sandbox{Spec: s, Foreign: foreign, OwnIDs: b.root, Notes: b.notes}, nil
 }
@@ -174,6 +179,19 @@ func (b *builder) user() (specs.User, error) {
 	}
 	u.UID, u.GID = ids[0], ids[1]
 	return u, nil
+}
+
+// capabilities returns the names in the form of config.json: "chown" is CAP_CHOWN.
+func capabilities(names []string) ([]string, error) {
+	list := make([]string, 0, len(names))
+	for _, n := range names {
+		full := "CAP_" + strings.TrimPrefix(strings.ToUpper(n), "CAP_")
+		if _, ok := plan.CapabilityNumber(full); !ok {
+			return nil, badFlag("cap", n, "is no capability", "see capabilities(7) for their names")
+		}
+		list = append(list, full)
+	}
+	return list, nil
 }
 
 func badFlag(flag, value, why, remedy string) error {

@@ -37,5 +37,3 @@ func size(n uint64) string {
 }
 
 func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
-
-func join(words []string) string { return strings.Join(words, ", ") }
