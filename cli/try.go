@@ -107,7 +107,7 @@ func sandboxOptions(ctx *cli.Context) (o sandbox.Options, err error) {
 
 // tryOptions returns the options of the sandbox's run.
 func tryOptions(ctx *cli.Context, box *sandbox.Sandbox) *libruntime.RunOptions {
-	opts := &libruntime.RunOptions{CreateOptions: libruntime.CreateOptions{
+	opts := &libruntime.RunOptions{Mortal: true, CreateOptions: libruntime.CreateOptions{
 		ID: "try-" + unique(), Spec: box.Spec, EmptyRoot: true, Foreign: box.Foreign, SpareIDs: true, Seal: libruntime.SealAlways,
 	}}
 	if box.OwnIDs {
