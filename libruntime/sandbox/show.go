@@ -200,13 +200,13 @@ func (b *builder) executable() error {
 		p = b.cwd + "/" + p
 	}
 	p = path.Clean(p)
-	e, ok := b.view.at(p)
-	if ok && e.host {
+	if b.view.shown(p) {
 		return nil
 	}
 	target, err := resolved(p)
-	if err != nil || b.view.shown(target) && ok && len(e.mount.Options) > 0 && strings.Contains(strings.Join(e.mount.Options, ","), "copy-symlink") {
-		return nil // the start says what is wrong
+	missing := err != nil // the start says so
+	if e, ok := b.view.at(p); missing || ok && e.link && b.view.shown(target) {
+		return nil
 	}
 	return &fault.Error{Step: "execute " + strconv.Quote(name), Err: unix.ENOENT,
 		Cause:  p + " is on this machine, but not in the sandbox, which shows programs, settings and the working directory",
