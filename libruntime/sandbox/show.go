@@ -204,13 +204,12 @@ func (b *builder) executable() error {
 		return nil
 	}
 	target, err := resolved(p)
-	missing := err != nil // the start says so
-	if e, ok := b.view.at(p); missing || ok && e.link && b.view.shown(target) {
-		return nil
+	if e, ok := b.view.at(p); err == nil && !(ok && e.link && b.view.shown(target)) {
+		return &fault.Error{Step: "execute " + strconv.Quote(name), Err: unix.ENOENT,
+			Cause:  p + " is on this machine, but not in the sandbox, which shows programs, settings and the working directory",
+			Remedy: "bailey try --ro " + path.Dir(target) + " " + name}
 	}
-	return &fault.Error{Step: "execute " + strconv.Quote(name), Err: unix.ENOENT,
-		Cause:  p + " is on this machine, but not in the sandbox, which shows programs, settings and the working directory",
-		Remedy: "bailey try --ro " + path.Dir(target) + " " + name}
+	return nil // if there is no such file the start says so
 }
 
 // resolved returns the path that a path of the caller's leads to, without symbolic links: where it is in the sandbox, too, and
