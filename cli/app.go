@@ -40,6 +40,7 @@ var commands = map[string]func(*reporter) *cli.Command{
 	"spec":       specCommand,
 	"start":      startCommand,
 	"state":      stateCommand,
+	"try":        tryCommand,
 	"update":     updateCommand,
 }
 

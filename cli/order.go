@@ -8,7 +8,7 @@ import (
 )
 
 // keepsOrder are the commands whose arguments are, from some point on, another program's command line.
-var keepsOrder = map[string]bool{"exec": true, "ps": true}
+var keepsOrder = map[string]bool{"exec": true, "ps": true, "try": true}
 
 // inOrder returns args with the flags that stand behind a command's arguments, as in "kill web --all", in front
 // of them: runc takes them there, and the library does not. What stands behind "--" is no flag.

@@ -1,6 +1,7 @@
 package libruntime
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -30,6 +31,29 @@ type bundle struct {
 	idsWanted uint32
 }
 
+// bundle returns the bundle that the options name, or stands for the configuration in them.
+func (rt *Runtime) bundle(opts *CreateOptions) (*bundle, error) {
+	if opts.Spec == nil {
+		return loadBundle(opts.Bundle, opts.Config)
+	}
+	root, err := rt.Root.Absolute()
+	if err != nil {
+		return nil, err
+	}
+	b := &bundle{path: root + "/" + opts.ID}
+	// What goes on record is what is done, and not merely meant to be the same.
+	if b.data, err = json.Marshal(opts.Spec); err != nil {
+		return nil, fault.Wrap(err, "put the configuration on record", "")
+	}
+	if err := b.parse(); err != nil {
+		return nil, err
+	}
+	if opts.EmptyRoot {
+		return b, nil
+	}
+	return b, b.checkRoot()
+}
+
 // loadBundle reads the bundle in dir, or in the working directory where dir is empty. config names
 // another file than the bundle's config.json; a relative one counts from the working directory.
 func loadBundle(dir, config string) (*bundle, error) {
@@ -44,11 +68,19 @@ func loadBundle(dir, config string) (*bundle, error) {
 	if b.data, err = readConfig(config); err != nil {
 		return nil, err
 	}
-	if b.spec, err = spec.Parse(b.data); err != nil {
+	if err := b.parse(); err != nil {
 		return nil, err
 	}
+	return b, b.checkRoot()
+}
+
+// parse reads the configuration in b.data.
+func (b *bundle) parse() (err error) {
+	if b.spec, err = spec.Parse(b.data); err != nil {
+		return err
+	}
 	if err := spec.Validate(b.spec); err != nil {
-		return nil, explainConfig(err, b.spec)
+		return explainConfig(err, b.spec)
 	}
 	if os.Geteuid() != 0 && !hasNamespace(b.spec, specs.UserNamespace) {
 		// They can make no other namespaces outside of one.
@@ -56,7 +88,7 @@ func loadBundle(dir, config string) (*bundle, error) {
 		addUserNamespace(b.spec)
 		b.spec.Linux.UIDMappings, b.spec.Linux.GIDMappings = idmap.Own()
 	}
-	return b, b.checkRoot()
+	return nil
 }
 
 func addUserNamespace(s *specs.Spec) {

@@ -57,7 +57,9 @@ const drainTimeout = 500 * time.Millisecond
 
 // serveTerminal passes on what is typed and what is printed until close. The caller's terminal, if it has
 // one, is put into raw mode, so that every key reaches the container, and its size is passed on.
-func serveTerminal(master *os.File) (*terminal, error) {
+//
+// typed, which may be nil, is shown every key once the container has it.
+func serveTerminal(master *os.File, typed func(*terminal, []byte)) (*terminal, error) {
 	if err := unix.SetNonblock(int(master.Fd()), true); err != nil {
 		return nil, &fault.Error{Step: "serve the terminal", Syscall: "fcntl", Err: err}
 	}
@@ -81,13 +83,29 @@ func serveTerminal(master *os.File) (*terminal, error) {
 		}
 		t.resize()
 	}
-	go func() { _, _ = io.Copy(t.master, os.Stdin) }()
+	var input io.Writer = t.master
+	if typed != nil {
+		input = watched{t, typed}
+	}
+	go func() { _, _ = io.Copy(input, os.Stdin) }()
 	go func() {
 		// It ends with EIO when the last process has closed the terminal.
 		_, _ = io.Copy(os.Stdout, t.master)
 		close(t.finished)
 	}()
 	return t, nil
+}
+
+// watched is a terminal's input that somebody else sees, too.
+type watched struct {
+	t     *terminal
+	typed func(*terminal, []byte)
+}
+
+func (w watched) Write(keys []byte) (int, error) {
+	n, err := w.t.master.Write(keys)
+	w.typed(w.t, keys[:n])
+	return n, err
 }
 
 // raw switches off everything that a terminal does with input and output by itself: cfmakeraw(3).

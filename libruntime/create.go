@@ -24,6 +24,16 @@ type CreateOptions struct {
 	Bundle string
 	// Config is the configuration's path, where it is not the bundle's config.json.
 	Config string
+	// Spec is a configuration in memory, instead of one in a bundle; Bundle and Config are not looked at then, and
+	// the state directory counts as the bundle.
+	Spec *specs.Spec
+	// EmptyRoot makes the root filesystem a new and empty tmpfs that the mounts go into; root.path is not looked at.
+	EmptyRoot bool
+	// Foreign are the indices of bind mounts whose files stay their owners', and so nobody's in the container, where it
+	// has IDs of its own. Those of all others are shown to it as belonging to the IDs that they belong to.
+	Foreign map[int]bool
+	// SpareIDs lets IDs of its own be those that nobody on the machine has, where there is no account to take them from.
+	SpareIDs bool
 	// ConsoleSocket is the path of a Unix socket that is sent the terminal's master.
 	ConsoleSocket string
 	// PidfdSocket is the path of a Unix socket that is sent a pidfd of the container's init.
@@ -122,7 +132,7 @@ func (c *creation) make() (init *nsexec.Init, err error) {
 		return nil, err
 	}
 	c.preamble = preamble.PID()
-	if c.bundle, err = loadBundle(c.opts.Bundle, c.opts.Config); err == nil {
+	if c.bundle, err = c.rt.bundle(c.opts); err == nil {
 		if err = c.rt.decide(c.bundle, c.opts); err == nil {
 			err = c.record()
 		}

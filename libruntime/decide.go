@@ -116,7 +116,7 @@ func (c *creation) allocate() error {
 	if c.idsWanted == 0 {
 		return nil
 	}
-	l, root, err := c.rt.ledger()
+	l, root, err := c.rt.ledger(ledger.Options{Spare: c.opts.SpareIDs})
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (rt *Runtime) release(id string, ids store.IDs) error {
 
 // releaseAny gives back the IDs of a container of which nothing is known.
 func (rt *Runtime) releaseAny(id string) error {
-	l, root, err := rt.ledger()
+	l, root, err := rt.ledger(ledger.Options{})
 	if err != nil {
 		return err
 	}
@@ -165,11 +165,11 @@ func (rt *Runtime) releaseAny(id string) error {
 }
 
 // ledger opens the ledger of IDs, and returns the absolute path of the state directory, by which that knows containers.
-func (rt *Runtime) ledger() (*ledger.Ledger, string, error) {
+func (rt *Runtime) ledger(o ledger.Options) (*ledger.Ledger, string, error) {
 	root, err := rt.Root.Absolute()
 	if err != nil {
 		return nil, "", err
 	}
-	l, err := ledger.Open(ledger.Options{})
+	l, err := ledger.Open(o)
 	return l, root, err
 }

@@ -321,7 +321,7 @@ func (e *execution) run(init *nsexec.Init) (status int, err error) {
 		}
 	}()
 	if e.console != nil {
-		if term, err = serveTerminal(e.console); err != nil {
+		if term, err = serveTerminal(e.console, nil); err != nil {
 			return 0, err
 		}
 	}

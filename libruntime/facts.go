@@ -35,7 +35,8 @@ func capabilities() (last int, held uint64) {
 func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) plan.Options {
 	o := plan.Options{
 		ID: opts.ID, Bundle: b.path,
-		NoPivot: opts.NoPivot, NoNewKeyring: opts.NoNewKeyring,
+		EmptyRoot: opts.EmptyRoot,
+		NoPivot:   opts.NoPivot, NoNewKeyring: opts.NoNewKeyring,
 		PreserveFDs:     opts.PreserveFDs + opts.ListenFDs,
 		InUserNamespace: os.Geteuid() != 0 || userns.Other(),
 		Unprivileged:    os.Geteuid() != 0,
@@ -43,6 +44,7 @@ func (rt *Runtime) facts(b *bundle, opts *CreateOptions, cg *cgroup.Manager) pla
 	}
 	if o.OwnIDs = b.idsWanted != 0 && !o.Unprivileged; o.OwnIDs {
 		o.Unmapped = unmappable(b, cg.Paths())
+		maps.Copy(o.Unmapped, opts.Foreign)
 	}
 	confine(&o, b.spec, opts)
 	o.LastCap, o.Held = capabilities()

@@ -3,6 +3,7 @@ package libruntime
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -18,6 +19,9 @@ type relay struct {
 	early []unix.Signal
 	// cause says which signal has asked bailey to end.
 	cause error
+	// mortal: see RunOptions.Mortal. endedBy is the signal that the payload was ended by for it.
+	mortal  bool
+	endedBy atomic.Int32
 }
 
 // receive takes what has been sent before the payload has started.
@@ -82,24 +86,24 @@ func (r *relay) wait(pid int, term *terminal) (int, error) {
 		return status, err
 	}
 	for _, s := range r.early {
-		pass(pid, term, s)
+		r.pass(pid, term, s)
 	}
 	for {
 		status, ended, err := reap(pid, unix.WNOHANG)
 		if ended || err != nil {
-			return status, err
+			return r.status(status), err
 		}
 		if _, err := r.caught.Wait(-1); err != nil {
 			return 0, fault.Wrap(err, "wait for the payload", "")
 		}
 		for s := r.caught.Next(); s != 0; s = r.caught.Next() {
-			pass(pid, term, s)
+			r.pass(pid, term, s)
 		}
 	}
 }
 
 // pass hands a signal on to a child that has not been reaped.
-func pass(pid int, term *terminal, s unix.Signal) {
+func (r *relay) pass(pid int, term *terminal, s unix.Signal) {
 	switch s {
 	case unix.SIGCHLD, unix.SIGPIPE:
 		// About bailey's own children and output.
@@ -107,7 +111,9 @@ func pass(pid int, term *terminal, s unix.Signal) {
 		term.resize()
 	default:
 		// A failure means that it has ended, which is noticed in a moment.
-		_ = unix.Kill(pid, s)
+		if !r.end(pid, s) {
+			_ = unix.Kill(pid, s)
+		}
 	}
 }
 

@@ -368,7 +368,7 @@ func (r *restoration) reached(script string, pid int, terminal *os.File) error {
 func (r *restoration) running(pid int) (term *terminal, err error) {
 	r.hooked = true
 	if r.console != nil {
-		term, err = serveTerminal(r.console)
+		term, err = serveTerminal(r.console, nil)
 		r.console = nil
 		if err != nil {
 			return nil, err

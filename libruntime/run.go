@@ -21,6 +21,9 @@ type RunOptions struct {
 	Detach bool
 	// Keep leaves the record of the container when it has stopped, to be deleted later.
 	Keep bool
+	// Mortal has the payload end by SIGINT, SIGTERM, SIGHUP and SIGQUIT, from outside or typed at its terminal, where it has
+	// not provided for them, although it is the first process of its pid namespace.
+	Mortal bool
 	// NoSubreaper does not adopt the orphans of a container that shares the caller's pid namespace.
 	NoSubreaper bool
 }
@@ -31,7 +34,7 @@ type RunOptions struct {
 func (rt *Runtime) Run(opts *RunOptions) (status int, err error) {
 	own := opts.CreateOptions // what the policy decides is added
 	c := &creation{rt: rt, opts: &own, attached: true, detach: opts.Detach}
-	c.relay.caught = opts.Signals
+	c.relay.caught, c.relay.mortal = opts.Signals, opts.Mortal
 	if err := opts.adopt(); err != nil {
 		return 0, err
 	}
@@ -93,7 +96,11 @@ func (rt *Runtime) follow(c *creation, opts *RunOptions, pid int, term *terminal
 // start lets the payload go. The result, which serves its terminal, may be nil.
 func (c *creation) start(init *nsexec.Init) (term *terminal, err error) {
 	if c.console != nil {
-		term, err = serveTerminal(c.console)
+		var typed func(*terminal, []byte)
+		if c.relay.mortal {
+			typed = c.typed
+		}
+		term, err = serveTerminal(c.console, typed)
 		c.console = nil
 		if err != nil {
 			return nil, err

@@ -12,7 +12,7 @@ import (
 // Plan returns what Create, or with attached Run, would do. It reads the bundle and facts of the machine,
 // needs no privileges and touches nothing.
 func (rt *Runtime) Plan(opts *CreateOptions, attached bool) (*plan.Plan, error) {
-	b, err := loadBundle(opts.Bundle, opts.Config)
+	b, err := rt.bundle(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (rt *Runtime) exampleIDs(b *bundle) error {
 	if b.idsWanted == 0 {
 		return nil
 	}
-	l, _, err := rt.ledger()
+	l, _, err := rt.ledger(ledger.Options{})
 	if err != nil {
 		return err
 	}

@@ -199,6 +199,9 @@ func (m *Manager) setDevices(rs *ruleset) error {
 	if m.opts.Rootless {
 		// Neither devices.deny nor BPF_PROG_LOAD is for ordinary users, who cannot make device
 		// nodes either.
+		if m.res == nil || len(m.res.Devices) == 0 {
+			return nil // nobody has asked
+		}
 		m.warn("device rules are not applied: they need privileges over the machine's cgroups")
 		return nil
 	}

@@ -164,6 +164,31 @@ func Own() map[string]string {
 	return paths
 }
 
+// Limitable reports whether a cgroup that is made where cgroupsPath is silent can have limits of a controller: the caller
+// may make cgroups there, and the controller is to be had. It is a guess, of which nothing but defaults may depend.
+func Limitable(controller string) bool {
+	mode := Detect()
+	hs, err := place(mode, ".")
+	if err != nil {
+		return false
+	}
+	for _, h := range hs {
+		if unix.Access(h.path, unix.W_OK) != nil {
+			continue
+		}
+		if h.has(controller) {
+			return true
+		}
+		if h.v2() {
+			list, err := readFile(h.path + "/cgroup.controllers")
+			if err == nil && slices.Contains(strings.Fields(list), controller) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Inside returns, for every controller that the machine has and "" for the unified hierarchy, the path inside the hierarchy of the
 // container's cgroup, or of the caller's own where the container has none of its own.
 func (m *Manager) Inside() (map[string]string, error) {

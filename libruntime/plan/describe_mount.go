@@ -69,7 +69,12 @@ func (a SetPropagation) String() string {
 	return "make every mount " + propagationName(a.Type)
 }
 
-func (a AttachRoot) String() string { return "attach root over " + a.Path }
+func (a AttachRoot) String() string {
+	if a.Path == "" {
+		return "attach root over /"
+	}
+	return "attach root over " + a.Path
+}
 
 func (a NewFilesystem) String() string {
 	article := "a "

@@ -213,7 +213,7 @@ func isForTree(a Action) bool {
 	case OpenTree:
 		return a.Slot != SlotRoot && a.Slot != SlotNull
 	case NewFilesystem:
-		return a.Slot != SlotEmpty
+		return a.Slot != SlotEmpty && a.Slot != SlotRoot
 	case NewFilesystemIn, NewDevice:
 		return true
 	}

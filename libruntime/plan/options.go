@@ -44,6 +44,8 @@ type Options struct {
 	// the indices of bind mounts that cannot and need not, because what they show belongs to nobody.
 	OwnIDs   bool
 	Unmapped map[int]bool
+	// EmptyRoot makes the root filesystem a new and empty tmpfs; root.path is not looked at.
+	EmptyRoot bool
 	// LastCap is the number of the last capability the kernel knows (/proc/sys/kernel/cap_last_cap).
 	LastCap int
 	// Held are the capabilities that bailey itself may hand on (its bounding set).

@@ -14,10 +14,7 @@ import (
 // puts them into the host's mount namespace and leaves them there.) This takes Linux 6.15; before, the
 // kernel refuses the first of them.
 func (c *compiler) filesystem() error {
-	c.open(SlotRoot, OpenTree{Slot: SlotRoot, Path: c.inBundle(c.spec.Root.Path), Recursive: true}, "/root/path")
-	if c.o.OwnIDs {
-		c.mapped = append(c.mapped, Op{MapSource{SlotRoot, true}, "/root/path"})
-	}
+	over := c.openRoot()
 	origin := ""
 	if c.spec.Linux.RootfsPropagation != "" {
 		origin = "/linux/rootfsPropagation"
@@ -35,7 +32,7 @@ func (c *compiler) filesystem() error {
 		c.add(SetMountAttributes{Slot: SlotRoot, Propagation: c.basePropagation(), Recursive: true}, origin)
 	}
 	if c.ns.has(MountNS) {
-		c.add(AttachRoot{c.inBundle(c.spec.Root.Path)}, "/root/path")
+		c.add(AttachRoot{over}, "/root/path")
 	}
 	for i := range c.spec.Mounts {
 		if err := c.mount(i); err != nil {
@@ -51,6 +48,24 @@ func (c *compiler) filesystem() error {
 		c.add(MakeDirectory{Path: dir, Mode: 0o755}, c.field("/cwd"))
 	}
 	return nil
+}
+
+// openRoot adds what makes the root's mount, and returns the directory that it is attached over, "" for the namespace's
+// own root.
+func (c *compiler) openRoot() (over string) {
+	if c.o.EmptyRoot {
+		// It holds mount points and links only. The container's user namespace owns it, so that its IDs are that of
+		// the container, whose they are.
+		c.add(NewFilesystem{Slot: SlotRoot, Type: "tmpfs", Source: "root", Options: c.labelled("tmpfs", []string{"mode=0755", "size=1m"}),
+			Attributes: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV}, "/root/path")
+		return ""
+	}
+	path := c.inBundle(c.spec.Root.Path)
+	c.open(SlotRoot, OpenTree{Slot: SlotRoot, Path: path, Recursive: true}, "/root/path")
+	if c.o.OwnIDs {
+		c.mapped = append(c.mapped, Op{MapSource{SlotRoot, true}, "/root/path"})
+	}
+	return path
 }
 
 // basePropagation returns what the mounts of the host become when they are taken into the container,

@@ -213,11 +213,11 @@ __attribute__((section(".text.entry"), used)) long *preamble_entry(long *stack, 
 {
 	const char *command = command_of(stack[0], (char **)(stack + 1));
 
-	if (among("run\0create\0exec\0", command)) {
+	if (among("run\0create\0exec\0try\0", command)) {
 		open_standard_streams();
 		spawn(early, image, len);
 	}
-	if (among("run\0create\0exec\0start\0state\0kill\0delete\0", command)) {
+	if (among("run\0create\0exec\0try\0start\0state\0kill\0delete\0", command)) {
 		map_program(stack);
 		let_timers_be_late(early);
 		return lighten(stack);

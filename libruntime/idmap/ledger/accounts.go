@@ -64,6 +64,8 @@ type side struct {
 	named       map[uint64]string
 	// own are the account's IDs, usable those of them that are nobody else's and exist here. Both are merged.
 	own, usable []span
+	// others are the IDs that are somebody else's.
+	others []span
 	// exist are the IDs of this user namespace, nil in the initial one, which has all.
 	exist []span
 }
@@ -72,6 +74,8 @@ type side struct {
 type accounts struct {
 	users, groups side
 	blocks        []block
+	// spare: the account has no IDs, and what is handed out is nobody's.
+	spare bool
 }
 
 // accounts reads the files.
@@ -97,11 +101,37 @@ func (l *Ledger) accounts() (*accounts, error) {
 				return nil, fault.Wrap(err, "read which IDs exist in this user namespace", "")
 			}
 			s.exist = merged(existing(string(text)))
-			s.usable = both(s.usable, s.exist)
 		}
 	}
-	a.blocks = pair(a.users.usable, a.groups.usable)
+	a.pair()
+	if len(a.blocks) == 0 && l.o.Spare {
+		a.spare = true
+		a.users.own, a.groups.own = preferred[:1], preferred[:1]
+		a.pair()
+	}
 	return a, nil
+}
+
+// pair finds out what of the account's IDs can be handed out.
+func (a *accounts) pair() {
+	a.users.choose()
+	a.groups.choose()
+	a.blocks = pair(a.users.usable, a.groups.usable)
+}
+
+// choose takes what is somebody else's, or does not exist here, from the account's IDs.
+func (s *side) choose() {
+	// Far fewer of them concern the account than there are.
+	var relevant []span
+	for _, o := range s.others {
+		if o.hits(s.own) {
+			relevant = append(relevant, o)
+		}
+	}
+	s.usable = without(s.own, merged(relevant))
+	if s.exist != nil {
+		s.usable = both(s.usable, s.exist)
+	}
 }
 
 // read reads the two files of a side. aliases are what else than its name the account may be called; for users, whose
@@ -128,26 +158,17 @@ func (s *side) read(aliases []string, account string) ([]string, error) {
 		return nil, fault.Wrap(err, "read the subordinate IDs in "+s.file, "")
 	}
 	s.grants, s.malformed = grants(string(text))
-	var others []span
 	for _, g := range s.grants {
 		if isOneOf(g.account, aliases) {
 			s.own = append(s.own, g.ids)
 		} else {
-			others = append(others, g.ids)
+			s.others = append(s.others, g.ids)
 		}
 	}
 	for id := range s.named {
-		others = append(others, span{id, id + 1})
+		s.others = append(s.others, span{id, id + 1})
 	}
 	s.own = merged(s.own)
-	// Far fewer of them concern the account than there are.
-	relevant := others[:0]
-	for _, o := range others {
-		if o.hits(s.own) {
-			relevant = append(relevant, o)
-		}
-	}
-	s.usable = without(s.own, merged(relevant))
 	return aliases, nil
 }
 

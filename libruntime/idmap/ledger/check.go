@@ -159,6 +159,8 @@ func (c *check) slots() error {
 			}
 			c.add(Problem{Kind: "stale", Where: k.String(), What: fmt.Sprintf("it has no state directory and no process, but holds the IDs %v", r),
 				Remedy: repairWith, Repaired: c.repair})
+		case s.users().in(preferred[:1]) && s.groups().in(preferred[:1]) && !s.users().hits(c.a.users.others) && !s.groups().hits(c.a.groups.others):
+			// Handed out as nobody's (Options.Spare), which they still are.
 		case !s.users().in(c.a.users.own) || !s.groups().in(c.a.groups.own):
 			c.add(Problem{Kind: "lost", Where: k.String(), What: fmt.Sprintf("its IDs %v are not account %s's any more", r, t.l.o.Account),
 				Remedy: "delete the container, or put the account's line back"})

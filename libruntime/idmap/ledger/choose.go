@@ -24,7 +24,7 @@ func (t *table) choose(a *accounts, size uint64) (Range, error) {
 		}
 		return err
 	}
-	if t.crowded() {
+	if t.crowded() || a.spare { // IDs that no file grants to anybody anybody may be using
 		if err := look(); err != nil {
 			return Range{}, err
 		}

@@ -40,11 +40,16 @@ func (l *Ledger) live() ([]Live, error) {
 	own := readAt(proc, "self/uid_map", buf)
 	own = append(own[:len(own):len(own)], readAt(proc, "self/gid_map", buf)...)
 	own = bytes.Clone(own)
+	ownNamespace := linkAt(proc, "self")
 	seen := make(map[string]bool)
 	var list []Live
 	for _, e := range entries {
 		pid, err := strconv.ParseUint(e.Name(), 10, 31)
 		if err != nil {
+			continue
+		}
+		// Nearly all of them are in the caller's, which this says for an eighth of the price.
+		if ownNamespace != "" && linkAt(proc, e.Name()) == ownNamespace {
 			continue
 		}
 		// A process that ends meanwhile has nothing to read.
@@ -63,6 +68,16 @@ func (l *Ledger) live() ([]Live, error) {
 		list = append(list, p)
 	}
 	return list, nil
+}
+
+// linkAt returns the name of a process's user namespace, "" if it cannot be known.
+func linkAt(proc int, process string) string {
+	var buf [64]byte
+	n, err := unix.Readlinkat(proc, process+"/ns/user", buf[:])
+	if err != nil {
+		return ""
+	}
+	return string(buf[:n])
 }
 
 // readAt returns the content of a file, as much of it as buf holds; nothing if it cannot be read.

@@ -33,6 +33,8 @@ type Options struct {
 	Rest time.Duration
 	// Strict refuses to give out a range that has not rested, even where there is no other.
 	Strict bool
+	// Spare hands out IDs that nobody on the machine has, where the account has none.
+	Spare bool
 	// Paths are where the machine's files are.
 	Paths Paths
 }
