@@ -43,7 +43,7 @@ func (rt *Runtime) checkOverlap(b *bundle, id string) error {
 }
 
 func (rt *Runtime) conflicts(s *specs.Spec, id string) ([]ledger.Conflict, error) {
-	l, root, err := rt.ledger()
+	l, root, err := rt.ledger(ledger.Options{})
 	if err != nil {
 		return nil, err
 	}
