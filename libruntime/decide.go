@@ -139,7 +139,7 @@ func (b *bundle) give(ids store.IDs) error {
 	giveIDs(b.spec, ids)
 	err := spec.Validate(b.spec)
 	var f *fault.Error
-	if errors.As(err, &f) && f.Remedy == "" {
+	if errors.As(err, &f) {
 		f.Cause = "the user namespace that the container is given has " + strconv.FormatUint(uint64(ids.Size), 10) + " IDs, from 0 on"
 		f.Remedy = "give it more: userns_size in a policy, or --userns auto:size=N"
 	}

@@ -193,11 +193,11 @@ func TestSourcesWithoutOwners(t *testing.T) {
 		texts   []string
 		isMount bool
 	}{
-		{"a filesystem that cannot", harness.Mounted("/data", "bind", dir+"/below", "bind"), []string{dir + "/below", "(ramfs)"}, true},
-		{"one below", harness.Mounted("/data", "bind", dir, "rbind"), []string{dir + "/below", "(ramfs)", "bind instead of rbind"}, true},
-		{"a mapped mount", harness.Mounted("/data", "bind", e.Path("mapped"), "bind"), []string{e.Path("mapped"), "(tmpfs)", "no ID mapping yet"}, true},
-		{"pseudo filesystems below", harness.Mounted("/host", "bind", "/", "rbind", "ro"), []string{"/proc: ", "(proc)", "cannot show other owners"}, true},
-		{"as the root filesystem", func(s *specs.Spec) { s.Root.Path = dir + "/below" }, []string{dir + "/below", "(ramfs)", "config.json /root/path"}, false},
+		{"a filesystem that cannot", harness.Mounted("/data", "bind", dir+"/below", "bind"), []string{dir + "/below", "of the type ramfs"}, true},
+		{"one below", harness.Mounted("/data", "bind", dir, "rbind"), []string{dir + "/below", "of the type ramfs", "bind instead of rbind"}, true},
+		{"a mapped mount", harness.Mounted("/data", "bind", e.Path("mapped"), "bind"), []string{e.Path("mapped"), "has an ID mapping already"}, true},
+		{"pseudo filesystems below", harness.Mounted("/host", "bind", "/", "rbind", "ro"), []string{"/proc is on a filesystem of the type proc", "cannot show other owners"}, true},
+		{"as the root filesystem", func(s *specs.Spec) { s.Root.Path = dir + "/below" }, []string{dir + "/below", "of the type ramfs", "config.json /root/path"}, false},
 	} {
 		c := e.Container(tc.change)
 		texts := tc.texts
