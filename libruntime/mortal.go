@@ -20,7 +20,6 @@ func fatal(s unix.Signal) bool {
 
 // provided reports whether a process handles, ignores or blocks a signal. If in doubt, it does.
 func provided(pid int, s unix.Signal) bool {
-	//nolint:forbidigo // only read, and from the caller's own procfs
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return true

@@ -1,15 +1,21 @@
 #!/bin/bash
-# Runs one hardened container on the built-in default (`bailey spec --hardened`) and prints, from inside and
-# from outside, what it really got. Needs root and bin/bailey (`make demo` sees to both); leaves nothing.
+# A tour of a few seconds: a sandbox that is attacked from inside, containers with IDs of their own, a plan, an
+# explained error. Needs root and bin/bailey (`make demo` sees to both). It runs in a mount namespace of its own, where
+# the files that it changes are others than the machine's, and leaves nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || { echo "demo: needs root: try 'sudo make demo'" >&2; exit 1; }
-bailey=$PWD/bin/bailey
-id=bailey-demo-$$
-work=$(mktemp -d)
+if [ "${BAILEY_DEMO-}" = "" ]; then
+	work=$(mktemp -d)
+	trap 'rm -rf "$work"' EXIT
+	BAILEY_DEMO=$work unshare --mount --propagation private "$0"
+	exit
+fi
+work=$BAILEY_DEMO
+bailey() { "$PWD/bin/bailey" --root "$work/state" "$@"; }
+containers=(web db)
 cleanup() {
-	"$bailey" --root "$work/state" delete --force "$id" || :
-	rm -rf "$work"
+	for c in "${containers[@]}"; do bailey delete --force "$c" || :; done
 }
 trap cleanup EXIT
 
@@ -17,60 +23,65 @@ bold='' plain=''
 [ ! -t 1 ] || bold=$'\033[1m' plain=$'\033[0m'
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 
-# A bundle: a directory with a root filesystem and a config.json.
-mkdir -p "$work"/bundle/rootfs/{bin,dev,etc,proc,run,sys,tmp}
-cd "$work/bundle"
-cp /bin/busybox rootfs/bin/
-for applet in $(busybox --list); do ln -s busybox "rootfs/bin/$applet" 2>/dev/null || :; done
-echo 'demo:x:1000:1000::/tmp:/bin/sh' >rootfs/etc/passwd
-cat >rootfs/bin/tour <<'EOF'
-#!/bin/sh
-try() { # what it is, then a command that must not work
+# The record of IDs and the account that they are taken from are the tour's own.
+cp -a /etc "$work/etc"
+mount --bind "$work/etc" /etc
+mount -t tmpfs -o mode=755 tmpfs /var/lib
+chmod 755 "$work"
+
+say "1. bailey try CMD: a sandbox over a read-only view of this machine, here of a program that tries to get out"
+cat >"$work/intruder" <<'EOF'
+attempt() { # what it is, then a command that must not work
 	what=$1; shift
-	if out=$("$@" 2>&1); then echo "  ALLOWED  $what: $out"; else echo "  refused  $what: ${out##*: }"; fi
+	if out=$("$@" 2>&1); then echo "  ALLOWED  $what: $out"; else
+		out=$(printf '%s' "$out" | head -n 1); echo "  refused  $what: ${out##*: }"; fi
 }
-echo "  who          $(id -u):$(id -g) on $(hostname), process $$ of $(ls /proc | grep -c '^[0-9]') visible"
-echo "  user map     $(tr -s ' ' </proc/self/uid_map)"
-grep -E '^(Cap(Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs|Seccomp):' /proc/self/status | sed 's/^/  /'
-try "write to the root filesystem" touch /x
-try "read a masked file" sh -c 'grep . /proc/keys || { echo "it is empty"; false; }'
-try "change the kernel" sh -c 'echo x >/proc/sys/kernel/core_pattern'
-try "mount a filesystem" mount -t tmpfs none /tmp
-try "a user namespace, to win capabilities back" unshare -U true
-try "run a program from /tmp" sh -c 'cp /bin/true /tmp/t && /tmp/t'
-sleep 600
+echo "  who      $(id -u):$(id -g) on $(uname -n), one of $(ls /proc | grep -c '^[0-9]') processes; uptime $(cut -d. -f1 /proc/uptime) s"
+echo "  sees     $(ls /)" | tr '\n' ' '; echo
+attempt "read root's secrets" cat /etc/shadow
+attempt "look into homes" ls /home/*
+attempt "talk to daemons" sh -c 'ls /run/*.sock /run/*/*.sock'
+attempt "change a program" touch /usr/bin/env
+attempt "leave a program that makes others me" sh -c 'cp /bin/true /tmp/t && chmod 4755 /tmp/t'
+attempt "change the kernel" sh -c 'echo x >/proc/sys/kernel/core_pattern'
+attempt "read the kernel's log" dmesg
+attempt "mount something" mount -t tmpfs none /tmp
+attempt "win capabilities back in a user namespace" unshare -U true
+attempt "use the network" bash -c 'exec 3<>/dev/tcp/1.1.1.1/53'
 EOF
-chmod 755 rootfs/bin/tour
+chmod 644 "$work/intruder"
+bailey try --ro "$work/intruder" sh "$work/intruder"
 
-say "The configuration: bailey spec --hardened"
-"$bailey" spec --hardened
-# The default's process is an interactive shell.
-sed -i -e 's|"sh"|"/bin/tour"|' -e 's|"terminal": true|"terminal": false|' config.json
-echo "  a config.json of $(wc -l <config.json) lines, among them:"
-tr -d '\n\t' <config.json | sed 's/": /":/g' |
-	grep -oE '"(readonly|noNewPrivileges|capabilities|uidMappings|defaultAction)":(\{[^}]*\}|\[[^]]*\]|[^,}]*)' | sed 's/^/  /'
+say "2. What the command needs is given by name, and files belong to whom they should"
+mkdir -m 755 "$work/out"
+bailey try --verbose --rw "$work/out" --env LANG --memory 256m sh -c "echo result >'$work/out/file'; echo '  it is user 0 inside'" 2>&1 | sed 's/^bailey:/ /'
+stat -c '  on the machine %n belongs to user %u' "$work/out/file"
 
-"$bailey" plan >"$work/plan"
-say "The plan: bailey plan, some of its $(wc -l <"$work/plan") operations"
-# One of each kind that there is many of.
-grep -vE 'make a cgroup|attach|the link|take the device|move into cgroup/[^0]|Paths/[1-9]|hand over' "$work/plan" | cut -c1-130
-
-say "Inside: what the container sees and what it cannot do"
-"$bailey" --root "$work/state" run --detach --pid-file "$work/pid" "$id"
-pid=$(cat "$work/pid")
-for _ in $(seq 50); do
-	[ "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" != "" ] && pgrep -P "$pid" sleep >/dev/null && break
-	sleep 0.1
+say "3. Containers with IDs that no other has: bailey run --userns auto, bailey ids"
+bailey ids setup | sed 's/^/  /'
+bundle=$work/bundle
+mkdir -p "$bundle"/rootfs/{bin,dev,proc,sys}
+cp /bin/busybox "$bundle/rootfs/bin/"
+ln -s busybox "$bundle/rootfs/bin/sleep"
+bailey spec --bundle "$bundle"
+sed -i -e 's|"sh"|"sleep", "600"|' -e 's|"terminal": true|"terminal": false|' "$bundle/config.json"
+for c in "${containers[@]}"; do
+	bailey run --detach --userns auto --bundle "$bundle" --pid-file "$work/pid" "$c"
+	printf '  %-4s its user 0 is %s here, its bin/busybox on disk is still owned by %s\n' "$c" \
+		"$(stat -c %u "/proc/$(cat "$work/pid")")" "$(stat -c %u "$bundle/rootfs/bin/busybox")"
 done
+bailey ids picture | sed 's/^/  /'
 
-say "Outside: what the kernel says about process $pid"
-printf '  runs as user %s of the host\n' "$(stat -c %u "/proc/$pid")"
-grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' "/proc/$pid/status" | sed 's/^/  /'
-printf '  namespaces of its own:'
-for ns in user mnt pid net ipc uts cgroup; do
-	[ "$(readlink "/proc/$pid/ns/$ns")" = "$(readlink "/proc/self/ns/$ns")" ] || printf ' %s' "$ns"
-done
-echo
-awk -F: '$2 ~ /memory|pids/ || $1 == 0 {print "  cgroup       " $2 " " $3}' "/proc/$pid/cgroup"
-"$bailey" --root "$work/state" list | sed 's/^/  /'
-say "bailey delete --force removes it, and nothing is left"
+say "4. What is going to happen is known before: bailey plan, or try --plan"
+bailey try --plan true >"$work/plan" 2>/dev/null
+echo "  some of its $(wc -l <"$work/plan") operations"
+grep -E 'joiner|map users|attach root|bounding|pivot|Paths/0|seal|prove|no_new|filter|execute' "$work/plan" | cut -c1-120
+
+say "5. What fails says why"
+bailey try --ro / true || :
+install /bin/true "$work/out/program"
+bailey try "$work/out/program" || :
+sed -i 's|"/proc"|"/proc/sys"|' "$bundle/config.json"
+bailey run --bundle "$bundle" fails || :
+
+say "Nothing is left: bailey delete --force"

@@ -200,17 +200,16 @@ func (b *builder) executable() error {
 		p = b.cwd + "/" + p
 	}
 	p = path.Clean(p)
-	e, ok := b.view.at(p)
-	if ok && e.host {
+	if b.view.shown(p) {
 		return nil
 	}
 	target, err := resolved(p)
-	if err != nil || b.view.shown(target) && ok && len(e.mount.Options) > 0 && strings.Contains(strings.Join(e.mount.Options, ","), "copy-symlink") {
-		return nil // the start says what is wrong
+	if e, ok := b.view.at(p); err == nil && !(ok && e.link && b.view.shown(target)) {
+		return &fault.Error{Step: "execute " + strconv.Quote(name), Err: unix.ENOENT,
+			Cause:  p + " is on this machine, but not in the sandbox, which shows programs, settings and the working directory",
+			Remedy: "bailey try --ro " + path.Dir(target) + " " + name}
 	}
-	return &fault.Error{Step: "execute " + strconv.Quote(name), Err: unix.ENOENT,
-		Cause:  p + " is on this machine, but not in the sandbox, which shows programs, settings and the working directory",
-		Remedy: "bailey try --ro " + path.Dir(target) + " " + name}
+	return nil // if there is no such file the start says so
 }
 
 // resolved returns the path that a path of the caller's leads to, without symbolic links: where it is in the sandbox, too, and

@@ -13,6 +13,8 @@ type entry struct {
 	mount specs.Mount
 	// host: it shows files of the machine, which are at the same place there.
 	host bool
+	// link: it is a symbolic link, as on the machine.
+	link bool
 	// foreign: none of their owners has an ID in the sandbox.
 	foreign bool
 }
@@ -28,17 +30,17 @@ func binding(more ...string) []string {
 
 // show has a directory of the machine shown; options are added to those that all have.
 func (v view) show(dir string, foreign bool, options ...string) {
-	v[dir] = entry{specs.Mount{Destination: dir, Type: "bind", Source: dir, Options: binding(options...)}, true, foreign}
+	v[dir] = entry{mount: specs.Mount{Destination: dir, Type: "bind", Source: dir, Options: binding(options...)}, host: true, foreign: foreign}
 }
 
 // link copies a symbolic link of the machine's.
 func (v view) link(name string) {
-	v[name] = entry{specs.Mount{Destination: name, Type: "bind", Source: name, Options: []string{"bind", "copy-symlink"}}, false, false}
+	v[name] = entry{mount: specs.Mount{Destination: name, Type: "bind", Source: name, Options: []string{"bind", "copy-symlink"}}, link: true}
 }
 
 // fresh puts a new filesystem there.
 func (v view) fresh(dir, kind string, options ...string) {
-	v[dir] = entry{specs.Mount{Destination: dir, Type: kind, Source: kind, Options: options}, false, false}
+	v[dir] = entry{mount: specs.Mount{Destination: dir, Type: kind, Source: kind, Options: options}}
 }
 
 // empty puts an empty directory there, that can be written to.

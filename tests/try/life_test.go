@@ -98,9 +98,10 @@ func TestTerminal(t *testing.T) {
 		u.e.Eventually("the new size arrives", func() bool { return strings.Contains(pty.Text(), "44 88") })
 		_, err := pty.Master.WriteString("\x03")
 		u.e.Must(err)
-		if r := cmd.Wait(); r.Code != 5 || !strings.Contains(pty.Text(), "interrupted") {
+		if r := cmd.Wait(); r.Code != 5 {
 			t.Errorf("%s %q", r, pty.Text())
 		}
+		u.e.Eventually("its last words arrive", func() bool { return strings.Contains(pty.Text(), "interrupted") })
 	})
 }
 
@@ -120,9 +121,10 @@ func TestInterruptKey(t *testing.T) {
 			_, err := pty.Master.WriteString("\x03")
 			u.e.Must(err)
 			r := cmd.Wait()
-			if want := map[bool]int{false: 130, true: 4}[shell]; r.Code != want || shell && !strings.Contains(pty.Text(), "goes on") {
+			if want := map[bool]int{false: 130, true: 4}[shell]; r.Code != want {
 				t.Errorf("%s, want %d: %q", r, want, pty.Text())
 			}
+			u.e.Eventually("the shell's last words arrive", func() bool { return !shell || strings.Contains(pty.Text(), "goes on") })
 		}
 	})
 }
