@@ -230,6 +230,7 @@ func (g generator) confinement(s *specs.Spec, o *Options) {
 		o.UIDs, o.GIDs = []IDMapping{{0, 5000, 100}, {100, 7000, 5}}, []IDMapping{{0, 5000, 100}}
 	}
 	o.Seal = ns.made&MountNS != 0 && !o.NoPivot && (ns.joined&UserNS == 0 || len(o.UIDs) > 0) && g.one(2)
+	o.EmptyRoot = g.one(8)
 	if g.one(3) {
 		o.Securebits = Securebits(g.IntN(256)) &^ 0x10
 	}

@@ -87,9 +87,8 @@ func TestSystemCalls(t *testing.T) {
 // Every attack that the tests of other containers know comes to nothing, and what is there to be attacked is not there.
 func TestAttacks(t *testing.T) {
 	each(t, func(t *testing.T, u *caller) {
-		probe := harness.Probe(t)
-		// The probe forks under Go's feet, whose scheduler must not want anything of its other threads then.
-		r := u.try("--env", "GOGC=off", "--env", "GODEBUG=asyncpreemptoff=1", "--ro", probe, probe, "attack")
+		attack := harness.Attack(t)
+		r := u.try("--ro", attack, attack)
 		n := 0
 		for _, line := range strings.Split(strings.TrimSpace(r.OK(u.e)), "\n") {
 			name, outcome, ok := strings.Cut(line, "\t")

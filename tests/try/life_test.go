@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +53,7 @@ func TestExitStatus(t *testing.T) {
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 			cmd := u.e.Start(u.o, args("sleep", "1000")...)
 			u.payload("sleep")
+			time.Sleep(200 * time.Millisecond) // until bailey, too, knows that it has started
 			cmd.Signal(sig)
 			if r := cmd.Wait(); r.Code != 128+int(sig) {
 				t.Errorf("%s\nwant %d", r, 128+int(sig))
