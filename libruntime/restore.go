@@ -3,7 +3,6 @@ package libruntime
 import (
 	"maps"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 
@@ -258,12 +257,11 @@ func lastWith(list []externalDescriptor, key string) int {
 // is closed.
 func (r *restoration) apart(over <-chan struct{}, do func() error) (err error) {
 	done := make(chan struct{})
-	go func() {
+	startThread(func() {
 		defer func() {
 			close(done)
 			<-over
 		}()
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
 		if err = unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 			err = &fault.Error{Step: "make a mount namespace for CRIU", Syscall: "unshare", Err: err}
 			return
@@ -271,7 +269,7 @@ func (r *restoration) apart(over <-chan struct{}, do func() error) (err error) {
 		if err = bindRoot(r.rootfs()); err == nil {
 			err = do()
 		}
-	}()
+	})
 	<-done
 	return err
 }
