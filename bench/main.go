@@ -40,12 +40,13 @@ func run() error {
 	o := options{}
 	var extra []*runtime
 	flag.IntVar(&o.rounds, "n", 30, "rounds")
-	flag.Func("runtime", "`NAME=PATH` of a further runtime; may be repeated", func(v string) error {
-		name, path, ok := strings.Cut(v, "=")
-		if !ok || name == "" || path == "" {
+	flag.Func("runtime", "`NAME=PATH` of a further runtime, with flags of run and create behind it, such as --userns=auto; may be repeated", func(v string) error {
+		name, command, _ := strings.Cut(v, "=")
+		words := strings.Fields(command)
+		if name == "" || len(words) == 0 {
 			return errors.New("want NAME=PATH")
 		}
-		extra = append(extra, &runtime{name: name, path: path})
+		extra = append(extra, &runtime{name: name, path: words[0], flags: words[1:]})
 		return nil
 	})
 	list(&o.only, "only", measures, "measures")

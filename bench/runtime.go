@@ -18,7 +18,9 @@ const timeout = 20 * time.Second
 // runtime is one competitor.
 type runtime struct {
 	name, path string
-	floor      bool // bench/floor.c, which is no runtime: it can only `run`
+	// flags are more flags of run and create.
+	flags []string
+	floor bool // bench/floor.c, which is no runtime: it can only `run`
 }
 
 // sample is one measured command.
@@ -101,7 +103,7 @@ func (w *workshop) run(r *runtime, config string, memory int64) (sample, error) 
 	if err != nil {
 		return sample{}, err
 	}
-	s, err := w.measured(w.command(r, "run", "--bundle", bundle, "bench-run")...)
+	s, err := w.measured(w.command(r, append(append([]string{"run", "--bundle", bundle}, r.flags...), "bench-run")...)...)
 	if err != nil {
 		w.discard(r, "bench-run")
 	}
@@ -128,7 +130,8 @@ func (w *workshop) create(r *runtime, config string) (*container, sample, error)
 	}
 	c := &container{w: w, r: r, id: "bench-life"}
 	pidFile := filepath.Join(w.dir, "pid")
-	s, err := w.measured(w.command(r, "create", "--bundle", bundle, "--pid-file", pidFile, c.id)...)
+	args := append([]string{"create", "--bundle", bundle, "--pid-file", pidFile}, r.flags...)
+	s, err := w.measured(w.command(r, append(args, c.id)...)...)
 	if err != nil {
 		w.discard(r, c.id)
 		return nil, s, err

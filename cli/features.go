@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/bailey-oci/bailey/libruntime/plan"
+	"github.com/bailey-oci/bailey/libruntime/policy"
 	"github.com/bailey-oci/bailey/libruntime/seccomp"
 )
 
@@ -48,8 +49,9 @@ func ourFeatures() *features.Features {
 			MemoryPolicy:    &features.MemoryPolicy{Modes: plan.MemoryModes(), Flags: plan.MemoryFlags()},
 			NetDevices:      &features.NetDevices{Enabled: &yes},
 		},
-		// What follows is written to the unit, and may be anything that systemd does as root.
-		PotentiallyUnsafeConfigAnnotations: []string{"org.systemd.property."},
+		// What follows the first is written to the unit, and may be anything that systemd does as root; the second decides how
+		// a container is isolated, and takes from the machine's IDs.
+		PotentiallyUnsafeConfigAnnotations: []string{"org.systemd.property.", policy.Prefix},
 		Annotations: map[string]string{
 			"io.github.seccomp.libseccomp.version": seccomp.LibraryVersion(),
 		},

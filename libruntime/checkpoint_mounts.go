@@ -3,7 +3,6 @@ package libruntime
 import (
 	"os"
 	"path"
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -19,12 +18,11 @@ import (
 // nothing can be left. The thread, with whose end a CRIU that restores ends, lasts until over is closed.
 func apart(over <-chan struct{}, do func() error) (err error) {
 	done := make(chan struct{})
-	go func() {
+	startThread(func() {
 		defer func() {
 			close(done)
 			<-over
 		}()
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
 		failed := func(call string, err error) error {
 			return &fault.Error{Step: "make a mount namespace for CRIU", Syscall: call, Err: err}
 		}
@@ -37,7 +35,7 @@ func apart(over <-chan struct{}, do func() error) (err error) {
 			return
 		}
 		err = do()
-	}()
+	})
 	<-done
 	return err
 }

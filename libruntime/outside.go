@@ -20,16 +20,34 @@ func inNamespace(kind plan.Namespace, f *os.File, do func() error) error {
 	if f == nil {
 		return do()
 	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends in the namespace
+	done := make(chan error, 1)
+	startThread(func() {
 		if err := unix.Setns(int(f.Fd()), int(kind)); err != nil {
 			done <- &fault.Error{Syscall: "setns", Err: err}
 			return
 		}
 		done <- do()
-	}()
+	})
 	return <-done
+}
+
+// startThread calls f on a thread that nothing else runs on and that ends with it, so that f may take the thread to other
+// namespaces. It is never the process's first one: that would not end, and its namespaces are what /proc/self shows.
+func startThread(f func()) {
+	go func() {
+		runtime.LockOSThread() // and, but for the first thread, never unlocked
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		started := make(chan struct{})
+		startThread(func() {
+			close(started)
+			f()
+		})
+		<-started // as long as this one is held, that is another
+		runtime.UnlockOSThread()
+	}()
 }
 
 // newFilesystemIn makes a mount of a filesystem that shows a namespace.
@@ -83,9 +101,8 @@ func inPrivate(covered string, before, do func() error) (err error) {
 		return &fault.Error{Object: object, Syscall: call, Err: err}
 	}
 	done := make(chan struct{})
-	go func() {
+	startThread(func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
 		if err = unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 			err = failed("", "unshare", err)
 			return
@@ -112,7 +129,7 @@ func inPrivate(covered string, before, do func() error) (err error) {
 			return
 		}
 		err = do()
-	}()
+	})
 	<-done
 	return err
 }

@@ -219,8 +219,37 @@ func (g generator) options(s *specs.Spec) Options {
 	if s.Linux.Seccomp != nil {
 		o.SeccompProgram = make([]byte, 8*(1+g.IntN(20)))
 	}
+	g.ownIDs(s, &o)
 	g.confinement(s, &o)
 	return o
+}
+
+// ownIDs has the user namespace be one that bailey has given the container, where that is possible.
+func (g generator) ownIDs(s *specs.Spec, o *Options) {
+	ns := namespacesOf(s)
+	fits := ns.made&UserNS != 0 && ns.made&MountNS != 0 && ns.joined&CgroupNS == 0 && !o.Unprivileged
+	for i, m := range s.Mounts {
+		fits = fits && (m.Type != "proc" || ns.made&PIDNS != 0)
+		if fits && g.one(5) {
+			if o.Unmapped == nil {
+				o.Unmapped = make(map[int]bool)
+			}
+			o.Unmapped[i] = true
+		}
+	}
+	if !fits || g.one(3) {
+		o.Unmapped = nil
+		return
+	}
+	o.OwnIDs = true
+	s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 300000, Size: 65536}}
+	s.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 400000, Size: 65536}}
+	for i := range s.Mounts {
+		if m := &s.Mounts[i]; m.Type == "bind" && g.one(4) && !slices.Contains(m.Options, "remount") {
+			m.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 7, Size: 3}}
+			m.GIDMappings = m.UIDMappings
+		}
+	}
 }
 
 // confinement adds what config.json has no words for.

@@ -140,6 +140,27 @@ func TestGoldenConfined(t *testing.T) {
 	}
 }
 
+// The containers of a pod and of Docker whose configurations know nothing of the user namespace that they are given.
+func TestGoldenOwnIDs(t *testing.T) {
+	for _, config := range []string{"pod", "docker"} {
+		s := configurations(t)[config]
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+		s.Linux.UIDMappings = []specs.LinuxIDMapping{{HostID: 300000, Size: 65536}}
+		s.Linux.GIDMappings = []specs.LinuxIDMapping{{HostID: 400000, Size: 65536}}
+		s.Linux.Devices = append(s.Linux.Devices, specs.LinuxDevice{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229, UID: new(uint32)})
+		if config == "pod" {
+			s.Hostname, s.Linux.Sysctl = "web", map[string]string{"net.ipv4.ip_unprivileged_port_start": "0", "kernel.shmmni": "4000"}
+		}
+		o := optionsFor(config, s)
+		o.OwnIDs = true
+		p, err := Compile(s, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compareGolden(t, config+".own-ids.create", p)
+	}
+}
+
 func TestGoldenJSON(t *testing.T) {
 	s := configurations(t)["docker"]
 	p, err := Compile(s, optionsFor("docker", s))

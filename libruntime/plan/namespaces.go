@@ -155,7 +155,7 @@ func (c *compiler) namespaces() {
 		c.add(JoinNamespace{SlotCgroupNamespace, CgroupNS}, c.ns.origin(CgroupNS))
 	}
 	newTime := c.ns.made&TimeNS != 0
-	if newTime || c.o.Seal || c.ns.made&UserNS != 0 && len(c.o.NamespaceLimits) > 0 || len(l.Sysctl) > 0 || c.process.ApparmorProfile != "" || c.process.SelinuxLabel != "" {
+	if newTime || c.o.Seal || c.ns.made&UserNS != 0 && len(c.o.NamespaceLimits) > 0 || c.ownSysctls() || c.process.ApparmorProfile != "" || c.process.SelinuxLabel != "" {
 		c.openProc(c.ns.made&PIDNS != 0)
 	}
 	if newTime {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/spec"
 )
 
 // What a container needs that bailey has given a user namespace (Options.OwnIDs), and that shares other namespaces with
@@ -136,7 +137,16 @@ func (c *compiler) shared(kind Namespace) Slot {
 // sysctl adds the writing of a kernel parameter, outside where it is one of a namespace that the container has no power
 // over.
 func (c *compiler) sysctl(path, value, origin string) {
-	kind := IPCNS
+	if kind, outside := c.outsideSysctl(path); outside {
+		c.host = append(c.host, Op{WriteSysctlIn{Kind: kind, Namespace: c.shared(kind), Key: path, Value: value}, origin})
+		return
+	}
+	c.add(WriteSysctl{path, value}, origin)
+}
+
+// outsideSysctl returns which namespace a kernel parameter is of, and whether it is written outside of the container.
+func (c *compiler) outsideSysctl(path string) (kind Namespace, outside bool) {
+	kind = IPCNS
 	switch {
 	case strings.HasPrefix(path, "net/"):
 		kind = NetworkNS
@@ -145,11 +155,17 @@ func (c *compiler) sysctl(path, value, origin string) {
 	case path == "kernel/domainname", path == "kernel/hostname":
 		kind = UTSNS
 	}
-	if c.o.OwnIDs && kind != UserNS && c.ns.made&kind == 0 {
-		c.host = append(c.host, Op{WriteSysctlIn{Kind: kind, Namespace: c.shared(kind), Key: path, Value: value}, origin})
-		return
+	return kind, c.o.OwnIDs && kind != UserNS && c.ns.made&kind == 0
+}
+
+// ownSysctls reports whether the init writes some of the kernel parameters.
+func (c *compiler) ownSysctls() bool {
+	for key := range c.spec.Linux.Sysctl {
+		if _, outside := c.outsideSysctl(spec.SysctlPath(key)); !outside {
+			return true
+		}
 	}
-	c.add(WriteSysctl{path, value}, origin)
+	return false
 }
 
 // warnOwnIDs says which capabilities of the configuration are of no use over namespaces that are not the container's.

@@ -29,15 +29,20 @@ type victim struct {
 	c *harness.Container
 	// flags are more flags of create and run.
 	flags []string
+	// more is what else is looked at when the container was deleted.
+	more func()
 }
 
 func newVictim(t *testing.T, v harness.View, changes ...harness.Change) *victim {
 	t.Parallel()
-	e := harness.New(t, v)
+	return newVictimIn(harness.New(t, v), t, changes...)
+}
+
+func newVictimIn(e *harness.Env, t *testing.T, changes ...harness.Change) *victim {
 	if os.Getenv(harness.BinaryVariable) == "" {
 		e.Runtime = harness.FaultyBinary(t)
 	}
-	return &victim{t, e, e.Container(append([]harness.Change{everything}, changes...)...), nil}
+	return &victim{T: t, e: e, c: e.Container(append([]harness.Change{everything}, changes...)...)}
 }
 
 // everything asks for operations of most kinds.
@@ -77,6 +82,9 @@ func (v *victim) remove(at string) {
 	}
 	before := v.Failed()
 	v.e.CheckNothingLeft()
+	if v.more != nil {
+		v.more()
+	}
 	if !before && v.Failed() {
 		v.Fatalf("it was killed at %s", at)
 	}
