@@ -95,8 +95,8 @@ func writeSysctlIn(a plan.WriteSysctlIn, opened map[plan.Slot]*os.File) error {
 
 // inPrivate calls do on a thread in a mount namespace that nobody else sees, with a working directory that is a tmpfs, on
 // top of covered, a directory that is not needed. Linux before 6.15 clones only mounts that are in a namespace. before is
-// called first, while everything is as the caller has it.
-func inPrivate(covered string, before, do func() error) (err error) {
+// called first, while everything is as the caller has it; do with a descriptor of the tmpfs.
+func inPrivate(covered string, before func() error, do func(room int) error) (err error) {
 	failed := func(object, call string, err error) error {
 		return &fault.Error{Object: object, Syscall: call, Err: err}
 	}
@@ -128,7 +128,7 @@ func inPrivate(covered string, before, do func() error) (err error) {
 			err = failed(covered, "fchdir", err)
 			return
 		}
-		err = do()
+		err = do(room)
 	})
 	<-done
 	return err
@@ -136,21 +136,21 @@ func inPrivate(covered string, before, do func() error) (err error) {
 
 // newDevice makes a device node and a mount of it.
 func newDevice(a plan.NewDevice) (fd int, err error) {
-	err = inPrivate("/dev", func() error { return nil }, func() error {
+	err = inPrivate("/dev", func() error { return nil }, func(room int) error {
 		mode := uint32(unix.S_IFCHR)
 		if a.Device.Type == 'b' {
 			mode = unix.S_IFBLK
 		}
-		if err := unix.Mknod("device", mode|0o600, int(unix.Mkdev(a.Device.Major, a.Device.Minor))); err != nil {
+		if err := unix.Mknodat(room, "device", mode|0o600, int(unix.Mkdev(a.Device.Major, a.Device.Minor))); err != nil {
 			return &fault.Error{Syscall: "mknod", Err: err}
 		}
-		if err := unix.Chown("device", int(a.UID), int(a.GID)); err != nil {
+		if err := unix.Fchownat(room, "device", int(a.UID), int(a.GID), unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return &fault.Error{Syscall: "chown", Err: err}
 		}
-		if err := unix.Chmod("device", a.Mode); err != nil {
+		if err := unix.Fchmodat(room, "device", a.Mode, 0); err != nil {
 			return &fault.Error{Syscall: "chmod", Err: err}
 		}
-		fd, err = unix.OpenTree(unix.AT_FDCWD, "device", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		fd, err = unix.OpenTree(room, "device", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 		if err != nil {
 			return &fault.Error{Syscall: "open_tree", Err: err}
 		}

@@ -178,8 +178,8 @@ func workName(id string) string { return "bailey-" + id }
 func (o *overlay) remake(userns *os.File, root store.IDs, work, covered string) (mount int, err error) {
 	o.remaking = remaking{userns: userns, root: root, work: work}
 	defer o.close()
-	err = inPrivate(covered, o.openLayers, func() error {
-		mount, err = o.mount()
+	err = inPrivate(covered, o.openLayers, func(room int) error {
+		mount, err = o.mount(room)
 		return err
 	})
 	return mount, err
@@ -232,27 +232,28 @@ func (o *overlay) openLayer(name, dir string) error {
 	return mapOwners(fd, false, o.userns, dir)
 }
 
-// mount makes the overlay in the working directory and returns a clone of its mount.
-func (o *overlay) mount() (int, error) {
+// mount makes the overlay in room, which is the working directory, too, and returns a clone of its mount.
+func (o *overlay) mount(room int) (int, error) {
 	failed := func(object, call string, err error) *fault.Error {
 		return &fault.Error{Object: object, Syscall: call, Err: err}
 	}
 	for _, l := range o.layers {
-		if err := unix.Mkdir(l.name, 0o700); err != nil {
+		if err := unix.Mkdirat(room, l.name, 0o700); err != nil {
 			return -1, failed(l.path, "mkdir", err)
 		}
-		if err := unix.MoveMount(l.fd, "", unix.AT_FDCWD, l.name, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		if err := unix.MoveMount(l.fd, "", room, l.name, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 			return -1, failed(l.path, "move_mount", err)
 		}
 	}
-	if err := unix.Mkdir("m", 0o700); err != nil {
+	if err := unix.Mkdirat(room, "m", 0o700); err != nil {
 		return -1, failed("overlay", "mkdir", err)
 	}
 	if err := makeFilesAs(o.root); err != nil {
 		return -1, err
 	}
 	// Not with fsconfig(2), whose values are of 255 bytes at most.
-	if err := unix.Mount("overlay", "m", "overlay", 0, o.data()); err != nil {
+	err := unix.Mount("overlay", "m", "overlay", 0, o.data()) //nolint:forbidigo // in a directory that nobody else sees
+	if err != nil {
 		f := failed("overlay", "mount", err)
 		switch err {
 		case unix.EBUSY:
@@ -263,7 +264,7 @@ func (o *overlay) mount() (int, error) {
 		}
 		return -1, f
 	}
-	mount, err := unix.OpenTree(unix.AT_FDCWD, "m", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	mount, err := unix.OpenTree(room, "m", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return -1, failed("overlay", "open_tree", err)
 	}
@@ -340,7 +341,12 @@ func (c *creation) newWork(o *overlay) (string, error) {
 	if err := removeWork(c.rec); err != nil {
 		return "", err
 	}
-	if err := unix.Mkdir(c.rec.OverlayWork, 0o700); err != nil {
+	dir, err := openHost(o.engineWork, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return "", &fault.Error{Object: o.engineWork, Syscall: "open", Err: err}
+	}
+	defer unix.Close(dir)
+	if err := unix.Mkdirat(dir, workName(c.rec.ID), 0o700); err != nil {
 		return "", &fault.Error{Object: c.rec.OverlayWork, Syscall: "mkdir", Err: err}
 	}
 	return c.rec.OverlayWork, nil

@@ -28,9 +28,12 @@ type Env struct {
 	// Runtime is the path of the runtime.
 	Runtime string
 
-	number uint32
 	ns     *namespace
 	mounts map[string]int // before anything was done
+
+	// account is locked as long as the Env has its IDs; see Account.
+	account       *os.File
+	accountNumber uint32
 
 	mu         sync.Mutex
 	sessions   map[int]bool // of the commands started
@@ -52,7 +55,7 @@ func New(t testing.TB, v View) *Env {
 	n := envs.Add(1)
 	e := &Env{
 		T: t, View: v, ID: fmt.Sprintf("bt%d-%d", os.Getpid(), n), Runtime: Binary(t),
-		number: uint32(n), Systemd: v == Systemd, sessions: make(map[int]bool), namespaces: make(map[string]*os.File),
+		Systemd: v == Systemd, sessions: make(map[int]bool), namespaces: make(map[string]*os.File),
 	}
 	if e.Systemd {
 		e.View = V2
@@ -111,6 +114,9 @@ func (e *Env) close() {
 	e.CheckNothingLeft()
 	e.sweep()
 	e.ns.close()
+	if e.account != nil {
+		e.account.Close()
+	}
 	for _, f := range e.namespaces {
 		f.Close()
 	}

@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -12,8 +13,8 @@ import (
 // whose containers are on the same machine.
 const AccountSize = 1 << 22
 
-// accounts is how many such accounts there are, from accountsFirst on.
-const accounts, accountsFirst = 256, 1 << 30
+// accounts is how many such accounts there are, from accountsFirst on. They end before the IDs that bailey chooses by itself.
+const accounts, accountsFirst = 128, 1 << 30
 
 // NewWithAccount is New, on a machine with an account of size subordinate IDs (see Account), no container of which
 // is known yet, and no policy.
@@ -50,10 +51,27 @@ func (e *Env) privateMachine() {
 	e.Mounted()
 }
 
-// Account returns the first of the subordinate IDs that are the Env's.
+// Account returns the first of the subordinate IDs that are the Env's. No other Env of the machine's has them, be it of
+// another process: containers with the same IDs would see each other in the machine's processes.
 func (e *Env) Account() uint32 {
-	n := uint32(os.Getpid())*16 + e.number
-	return accountsFirst + n%accounts*AccountSize
+	e.T.Helper()
+	if e.account == nil {
+		dir := filepath.Join(os.TempDir(), "bailey-test-accounts")
+		e.Must(os.MkdirAll(dir, 0o755))
+		e.Eventually("an account is free", func() bool {
+			for n := range uint32(accounts) {
+				f, err := os.OpenFile(filepath.Join(dir, fmt.Sprint(n)), os.O_RDWR|os.O_CREATE, 0o600)
+				e.Must(err)
+				if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+					e.account, e.accountNumber = f, n
+					return true
+				}
+				f.Close()
+			}
+			return false
+		})
+	}
+	return accountsFirst + e.accountNumber*AccountSize
 }
 
 // WithAccount gives an account, and nobody else, size subordinate user IDs from Account on, and as many group IDs.
