@@ -109,7 +109,7 @@ demo: build ## a tour
 
 bench: build ## measure against runc, crun and the kernel's floor (root); BENCH='-n 50 -only run'
 	@scripts/install-deps bench
-	$(GO) run ./bench -runtime bailey=bin/bailey $(BENCH)
+	$(GO) run ./bench -runtime bailey=bin/bailey -runtime 'auto=bin/bailey --userns=auto' $(BENCH)
 
 # Without a package's name go test prints what a test prints.
 attacks: embedded ## what attacks from inside come to, beside runc and crun (root); ATTACKS=-update writes docs/attacks.md

@@ -242,6 +242,21 @@ func TestRootlessMappingLines(t *testing.T) {
 	}
 }
 
+// Root's maps have as many. They have to fit into a page, too.
+func TestMappingLines(t *testing.T) {
+	e := newEnv(t)
+	c := e.Container(harness.UserNamespace, func(s *specs.Spec) {
+		s.Linux.UIDMappings = nil
+		for i := range uint32(340) {
+			s.Linux.UIDMappings = append(s.Linux.UIDMappings, specs.LinuxIDMapping{ContainerID: i, HostID: 4000 + 3*i, Size: 1})
+		}
+		s.Linux.GIDMappings = s.Linux.UIDMappings
+	}, harness.Sh("wc -l < /proc/self/uid_map; wc -l < /proc/self/gid_map"))
+	if got := c.Run().OK(e); got != "340\n340\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 // What an ordinary user cannot have is refused with the reason, and nothing is left.
 func TestRootlessRefused(t *testing.T) {
 	u := newUser(t)
