@@ -123,7 +123,10 @@ func (s *session) begin() error {
 	defer memfd.Close()
 	if err = send(s.sync, wire_PLAN, 0, nil, int(memfd.Fd())); err == nil {
 		if err := s.sendSlots(wire.joiner); err != nil {
-			return err
+			if fe := (*fault.Error)(nil); errors.As(err, &fe) {
+				return err
+			}
+			return s.died(err) // it may have said why before it was gone
 		}
 		if err = send(s.sync, wire_ANSWER, 0, nil); err == nil {
 			return nil
