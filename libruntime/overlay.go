@@ -7,10 +7,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/internal/fault"
 	"github.com/bailey-oci/bailey/internal/faultpoint"
+	"github.com/bailey-oci/bailey/internal/octal"
 	"github.com/bailey-oci/bailey/libruntime/store"
 )
 
@@ -37,17 +39,11 @@ type overlay struct {
 
 var errLayers = errors.New("it cannot be put together again from its layers")
 
-// overlayAt describes the overlay whose root is at root; nil where that is something else. seen is a mount's line of
-// mountinfo.
+// overlayAt describes the overlay whose root is at root; nil where that is something else.
 func overlayAt(root string) (*overlay, error) {
-	line, below, err := mountAt(root)
-	if err != nil || line == "" {
+	m, below, err := mountAt(root)
+	if err != nil || m == nil || m.FSType != "overlay" || m.Root != "/" {
 		return nil, err
-	}
-	mount, super, _ := strings.Cut(line, " - ")
-	m, s := strings.Fields(mount), strings.Fields(super)
-	if len(m) < 6 || len(s) < 3 || s[0] != "overlay" || m[3] != "/" {
-		return nil, nil
 	}
 	refuse := func(cause string) error {
 		return &fault.Error{Object: root, Err: errLayers, Cause: cause,
@@ -56,10 +52,10 @@ func overlayAt(root string) (*overlay, error) {
 	if below != "" {
 		return nil, refuse(below + " is mounted in it, and an overlay shows other owners only if it is made anew")
 	}
-	o := &overlay{attributes: attributesOf(m[5])}
-	for option := range strings.SplitSeq(s[2], ",") {
+	o := &overlay{attributes: attributesOf(m.Options)}
+	for option := range strings.SplitSeq(m.VFSOptions, ",") {
 		key, value, _ := strings.Cut(option, "=")
-		value = unescape(value)
+		value = octal.Unescape(value)
 		switch key {
 		case "rw", "ro", "seclabel":
 			continue
@@ -107,53 +103,29 @@ func layers(value string) []string {
 	return append(list, one.String())
 }
 
-// mountAt returns the line of mountinfo of the mount whose root is at root, "" where there is none, and the path of a mount
-// below it, if there is one.
-func mountAt(root string) (line, below string, err error) {
+// mountAt returns the mount whose root is at root, nil where there is none, and the path of a mount below it, if there is
+// one.
+func mountAt(root string) (found *mountinfo.Info, below string, err error) {
 	var st unix.Statx_t
 	if err := unix.Statx(unix.AT_FDCWD, root, 0, unix.STATX_MNT_ID, &st); err != nil {
-		return "", "", err
+		return nil, "", err
 	}
 	if st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
-		return "", "", nil
+		return nil, "", nil
 	}
-	list, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := mountsOf(os.Getpid())
 	if err != nil {
-		return "", "", err
+		return nil, "", err
 	}
-	id := strconv.FormatUint(st.Mnt_id, 10)
-	for l := range strings.Lines(string(list)) {
-		f := strings.Fields(l)
-		if len(f) < 5 {
-			continue
+	for _, m := range mounts {
+		if uint64(m.ID) == st.Mnt_id {
+			found = m
 		}
-		if f[0] == id {
-			line = l
-		}
-		if f[1] == id {
-			below = unescape(f[4])
+		if uint64(m.Parent) == st.Mnt_id {
+			below = m.Mountpoint
 		}
 	}
-	return line, below, nil
-}
-
-// unescape takes back how mountinfo writes characters that would be taken for its own: as \ and three octal digits.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	return found, below, nil
 }
 
 // attributesOf returns the attributes of a mount from how mountinfo writes them.

@@ -5,8 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bailey-oci/bailey/internal/fault"
 	"golang.org/x/sys/unix"
+
+	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/octal"
 )
 
 const pathOrigin = "/linux/cgroupsPath"
@@ -280,14 +282,9 @@ func (t *mountTable) find(controller string) (mount, root string, err error) {
 		if len(h) < 5 || len(s) < 2 || !slices.Contains(strings.Split(s[1], ","), controller) {
 			continue
 		}
-		return unescape(h[4]), unescape(h[3]), nil
+		return octal.Unescape(h[4]), octal.Unescape(h[3]), nil
 	}
 	return "", "", nil
-}
-
-// unescape undoes the octal escapes of mountinfo.
-func unescape(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
 // mountOf returns the mount point that p lies below, for a manager that came from Load: the highest

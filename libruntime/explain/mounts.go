@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/moby/sys/mountinfo"
+
 	"github.com/bailey-oci/bailey/libruntime/plan"
 )
 
@@ -21,37 +23,15 @@ type mount struct {
 
 // mounts returns the mounts that the process sees.
 func (m *Machine) mounts() []mount {
-	var list []mount
-	for line := range strings.Lines(m.read("/proc/self/mountinfo")) {
-		before, after, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
-		f := strings.Fields(before)
-		if !ok || len(f) < 6 {
-			continue
-		}
-		id, err := strconv.ParseUint(f[0], 10, 64)
-		parent, err2 := strconv.ParseUint(f[1], 10, 64)
-		kind, _, _ := strings.Cut(after, " ")
-		if err == nil && err2 == nil {
-			list = append(list, mount{id, parent, unescape(f[3]), unescape(f[4]), strings.Split(f[5], ","), kind})
-		}
+	lines, err := mountinfo.GetMountsFromReader(strings.NewReader(m.read("/proc/self/mountinfo")), nil)
+	if err != nil {
+		return nil
+	}
+	list := make([]mount, 0, len(lines))
+	for _, l := range lines {
+		list = append(list, mount{uint64(l.ID), uint64(l.Parent), l.Root, l.Mountpoint, strings.Split(l.Options, ","), l.FSType})
 	}
 	return list
-}
-
-// unescape puts back the characters that the kernel writes in octal.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // placeholders are the directories of procfs and sysfs that the kernel keeps empty for other filesystems. What is mounted on

@@ -3,12 +3,12 @@
 package resctrl
 
 import (
-	"bufio"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/moby/sys/mountinfo"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -32,17 +32,12 @@ type Group struct {
 
 // filesystem returns the mount point of the resctrl filesystem; tests put another in its place.
 var filesystem = func() (string, error) {
-	const list = "/proc/self/mountinfo"
-	f, err := os.Open(list)
+	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("resctrl"))
 	if err != nil {
 		return "", fault.Wrap(err, "find the resctrl filesystem", origin)
 	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		head, tail, _ := strings.Cut(s.Text(), " - ")
-		if fields := strings.Fields(head); len(fields) > 4 && strings.HasPrefix(tail, "resctrl ") {
-			return fields[4], nil
-		}
+	if len(mounts) > 0 {
+		return mounts[0].Mountpoint, nil
 	}
 	return "", &fault.Error{Step: "find the resctrl filesystem", Origin: origin, Err: unix.ENOENT,
 		Cause:  "it is not mounted; CPUs without resource control, and kernels without CONFIG_X86_CPU_RESCTRL, have none",
