@@ -3,7 +3,6 @@ package userns
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/bailey-oci/bailey/tests/internal/harness"
@@ -31,9 +30,7 @@ func BenchmarkOwners(b *testing.B) {
 	b.Run("chown", func(b *testing.B) {
 		for i := range b.N {
 			owner := fmt.Sprint(100000 + i%2)
-			if out, err := exec.Command("chown", "-R", owner+":"+owner, c.Rootfs+"/home").CombinedOutput(); err != nil {
-				b.Fatalf("%v\n%s", err, out)
-			}
+			e.Tool("chown", "-R", owner+":"+owner, c.Rootfs+"/home")
 		}
 	})
 }
