@@ -13,6 +13,7 @@ BENCH    ?=
 ARCH  := $(shell $(GO) env GOARCH)
 # The binary has no C library in it: the preamble is a program of its own, and so is what needs libseccomp.
 BUILD := -trimpath -buildvcs=false -tags urfave_cli_no_docs -ldflags '-s -w -E baileyentry -X main.version=$(VERSION)'
+SHIM  := -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 STATIC := -trimpath -buildvcs=false -tags netgo,osusergo -ldflags '-s -w -linkmode external -extldflags -static'
 COMPILER := libruntime/seccomp/compiler
 
@@ -46,8 +47,9 @@ embedded: ## what the binary and its tests embed
 	@scripts/install-deps build
 	$(call embed,$(ARCH),CGO_ENABLED=1)
 
-build: embedded ## bin/bailey, static
+build: embedded ## bin/bailey and containerd's shim, static
 	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/bailey .
+	CGO_ENABLED=0 $(GO) build $(SHIM) -o bin/ ./cmd/containerd-shim-bailey-v2
 
 build-arm64: ## bin/bailey-arm64, cross-compiled
 	@scripts/install-deps build arm64

@@ -63,6 +63,8 @@ type CreateOptions struct {
 // Child is a process that was made for the caller, and is a child of this process. Nobody but the caller waits for it.
 type Child struct {
 	PID int
+	// UID is the user that it runs as, by the number that the user has for the caller.
+	UID uint32
 	// SharedPIDs: the container has no pid namespace of its own, so that the end of its init does not end the others.
 	SharedPIDs bool
 }
@@ -89,7 +91,7 @@ func (rt *Runtime) Create(opts *CreateOptions) (Child, error) {
 	}
 	faultpoint.Here()
 	init.Release()
-	return Child{PID: init.PID, SharedPIDs: c.rec.SharedPIDs}, nil
+	return Child{PID: init.PID, UID: hostUser(c.spec, c.spec.Process), SharedPIDs: c.rec.SharedPIDs}, nil
 }
 
 // creation is the making of one container.
@@ -316,6 +318,20 @@ func (c *creation) listenEnv() {
 		c.spec.Process.Env = append(c.spec.Process.Env,
 			"LISTEN_FDS="+strconv.FormatUint(uint64(c.opts.ListenFDs), 10), "LISTEN_PID=1")
 	}
+}
+
+// hostUser returns the user of a process, by the host's number.
+func hostUser(s *specs.Spec, p *specs.Process) uint32 {
+	if p == nil {
+		return 0
+	}
+	uid := p.User.UID
+	for _, m := range s.Linux.UIDMappings {
+		if uid >= m.ContainerID && uid-m.ContainerID < m.Size {
+			return m.HostID + (uid - m.ContainerID)
+		}
+	}
+	return uid
 }
 
 // sharesPIDs reports whether the container has no pid namespace of its own.

@@ -64,7 +64,7 @@ func (rt *Runtime) Spawn(id string, opts *ExecOptions) (Child, error) {
 	if _, err := e.run(init); err != nil {
 		return Child{}, err
 	}
-	return Child{PID: init.PID, SharedPIDs: e.container.rec.SharedPIDs}, nil
+	return Child{PID: init.PID, UID: hostUser(e.spec, e.process), SharedPIDs: e.container.rec.SharedPIDs}, nil
 }
 
 // enter takes everything up to a process in the container that waits for its start. On an error nothing is left, not even
