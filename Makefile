@@ -26,7 +26,7 @@ ARM64_ENV     := CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
 LINT := build/tools/golangci-lint
 
 .DEFAULT_GOAL := build
-.PHONY: help deps embedded build build-arm64 test test-vm unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz manual install clean
+.PHONY: help deps embedded build build-arm64 test test-vm test-engines unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz manual install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -79,6 +79,16 @@ test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual mac
 	@scripts/criu build/criu
 	scripts/vm build $(VM)
 	scripts/test-vm $(VM) $(VM_TESTS)
+
+# Daemons, in namespaces of their own: Debian's and the newest, which is built here (some minutes, once).
+ENGINES := $(CURDIR)/build/engines
+test-engines: build ## containerd's shim with real daemons (root); ENGINE_RUN=PATTERN for some
+	@scripts/install-deps engines
+	mkdir -p $(ENGINES)
+	cd integration/containerd && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(ENGINES)/ tool
+	cd integration/containerd && CGO_ENABLED=0 $(GO) test -c -o $(ENGINES)/containerd.test .
+	for view in v1 v2; do cd $(ENGINES) && BAILEY_ENGINES=$(ENGINES) BAILEY_BIN=$(CURDIR)/bin $(CURDIR)/scripts/sandbox $$view \
+		./containerd.test -test.v -test.timeout 15m -test.run '$(ENGINE_RUN)' || exit 1; done
 
 lint: lint-go lint-c lint-sh ## every linter
 

@@ -1,10 +1,13 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +37,23 @@ func (c *call) delete(stdout io.Writer) error {
 	if err := unmountAll(filepath.Join(bundle, rootfsName)); err != nil {
 		warn(err.Error())
 	}
+	removeDeadSocket(bundle)
 	_, err = stdout.Write(wire.Deleted(exit).Encode())
 	return err
+}
+
+// removeDeadSocket removes the socket of the shim that has served a bundle, if nobody listens there: others of its pod may
+// have one that was started again.
+func removeDeadSocket(bundle string) {
+	address, err := os.ReadFile(filepath.Join(bundle, addressFile))
+	if err != nil {
+		return
+	}
+	path := strings.TrimPrefix(string(address), "unix://")
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+	} else if errors.Is(err, unix.ECONNREFUSED) {
+		_ = os.Remove(path)
+	}
 }

@@ -3,6 +3,8 @@ package shim
 import (
 	"context"
 	"errors"
+	"runtime/debug"
+	"time"
 
 	"github.com/containerd/ttrpc"
 	"google.golang.org/grpc/codes"
@@ -26,6 +28,15 @@ func callRaw(ctx context.Context, c *ttrpc.Client, service, method string, reque
 	return c.Call(ctx, service, method, carry(request), new(emptypb.Empty))
 }
 
+// quietAfter is after how long without a request the memory that requests have left is given back.
+const quietAfter = 3 * time.Second
+
+var quiet = func() *time.Timer {
+	t := time.AfterFunc(quietAfter, debug.FreeOSMemory)
+	t.Stop() // until there is a request
+	return t
+}()
+
 // method makes a method of a function that takes a request of type R.
 func method[R any, P interface {
 	*R
@@ -40,6 +51,7 @@ func method[R any, P interface {
 		if err := request.Decode(carrier.ProtoReflect().GetUnknown()); err != nil {
 			return nil, status.Error(codes.InvalidArgument, err.Error())
 		}
+		defer quiet.Reset(quietAfter)
 		response, err := do(ctx, request)
 		if err != nil {
 			return nil, rpcError(err)

@@ -189,6 +189,11 @@ func (s *service) pids(_ context.Context, r *wire.Task) (wire.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A containerd that restarts takes a shim without processes for one that was started in vain, and ends it. One whose
+	// container has ended is yet to be asked how.
+	if status, _ := c.init.is(); status == wire.Stopped {
+		return nil, precondition("container not running")
+	}
 	pids, err := c.runtime.Ps(c.id)
 	if err != nil {
 		return nil, err
