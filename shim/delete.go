@@ -52,7 +52,7 @@ func removeDeadSocket(bundle string) {
 	path := strings.TrimPrefix(string(address), "unix://")
 	conn, err := net.Dial("unix", path)
 	if err == nil {
-		conn.Close()
+		_ = conn.Close()
 	} else if errors.Is(err, unix.ECONNREFUSED) {
 		_ = os.Remove(path)
 	}

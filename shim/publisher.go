@@ -105,7 +105,7 @@ func (p *publisher) forward(request []byte) error {
 	defer cancel()
 	err := callRaw(ctx, p.client, eventsService, "Forward", request)
 	if err != nil {
-		p.client.Close()
+		_ = p.client.Close()
 		p.client = nil
 	}
 	return err

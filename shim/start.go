@@ -51,7 +51,7 @@ func (c *call) start(stdin io.Reader, stdout io.Writer) error {
 		return err
 	}
 	if l != nil {
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		pid, err := c.spawn(l)
 		if err == nil {
 			if err = place(pid, b.options); err != nil {
@@ -116,7 +116,7 @@ func listen(path string) (*net.UnixListener, error) {
 		}
 		conn, err := net.DialTimeout("unix", path, time.Second)
 		if err == nil {
-			conn.Close()
+			_ = conn.Close()
 			return nil, nil
 		}
 		// Left behind by a shim that was killed.

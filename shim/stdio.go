@@ -37,6 +37,9 @@ type stdio struct {
 	inputs, outputs copies
 }
 
+// readerTimeout is how long a client may take to open what it is to read.
+const readerTimeout = 5 * time.Second
+
 // null says that a stream leads nowhere.
 func null(f **os.File) (err error) {
 	*f, err = os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -137,10 +140,29 @@ func output(name string) (*os.File, error) {
 		}
 		return os.OpenFile(u.Path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	case "", "fifo":
-		// For reading as well: so the process can go on, up to what a pipe holds, while there is no reader.
-		return os.OpenFile(u.Path, os.O_RDWR|unix.O_NONBLOCK, 0)
+		return outputFIFO(u.Path)
 	}
 	return nil, fmt.Errorf("unknown scheme %q", u.Scheme)
+}
+
+// outputFIFO opens a FIFO for output, when the client has begun to open it: one that has not, and hears of the process's end,
+// does not read any more. It is open for reading as well, so that the process can go on, up to what a pipe holds, while
+// the client is away.
+func outputFIFO(path string) (*os.File, error) {
+	for end := time.Now().Add(readerTimeout); ; time.Sleep(time.Millisecond) {
+		reader, err := os.OpenFile(path, os.O_WRONLY|unix.O_NONBLOCK, 0)
+		if err == nil {
+			defer reader.Close()
+			break
+		}
+		if !errors.Is(err, unix.ENXIO) {
+			return nil, err
+		}
+		if time.Now().After(end) {
+			break
+		}
+	}
+	return os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
 }
 
 func (s *stdio) openOutput(stream int, name string) error {

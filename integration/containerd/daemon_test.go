@@ -154,7 +154,11 @@ func (d *daemon) command(args ...string) *exec.Cmd {
 
 // run returns the arguments of a ctr run of this runtime.
 func (d *daemon) run(id string, args ...string) []string {
-	return append([]string{"run", "--runtime", runtimeName, "--cgroup", cgroupOf(id)}, args...)
+	all := []string{"run", "--runtime", runtimeName, "--cgroup", cgroupOf(id)}
+	if exists("/sys/fs/cgroup/cgroup.controllers") && !v2Has("cpu") {
+		all = append(all, "--cpu-shares", "0") // it has a default
+	}
+	return append(all, args...)
 }
 
 // cgroupOf returns a container's cgroup.

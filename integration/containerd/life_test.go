@@ -105,9 +105,6 @@ func TestCreateAndDelete(t *testing.T) {
 
 func TestPause(t *testing.T) {
 	withDaemons(t, func(t *testing.T, d *daemon) {
-		if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil && !hasFreezer() {
-			t.Skip("no freezer in this view")
-		}
 		k := d.startTask("pause", withArgs("/bin/sleep", "1000"))
 		must(t, k.Pause(d.ctx))
 		if s, err := k.Status(d.ctx); err != nil || s.Status != client.Paused {
@@ -121,9 +118,6 @@ func TestPause(t *testing.T) {
 		k.end() // SIGKILL thaws
 	})
 }
-
-// hasFreezer: every cgroup of v2 but the root has one.
-func hasFreezer() bool { return true }
 
 func TestStatsAndUpdate(t *testing.T) {
 	withDaemons(t, func(t *testing.T, d *daemon) {

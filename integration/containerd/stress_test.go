@@ -187,6 +187,8 @@ func TestKilledShim(t *testing.T) {
 			}
 			return nil
 		})
+		k.IO().Cancel()
+		must(t, k.IO().Close())
 		eventually(t, "the container can be deleted", func() error {
 			_, _ = k.Delete(d.ctx)
 			return k.container.Delete(d.ctx, client.WithSnapshotCleanup)
