@@ -26,7 +26,7 @@ ARM64_ENV     := CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
 LINT := build/tools/golangci-lint
 
 .DEFAULT_GOAL := build
-.PHONY: help deps embedded build build-arm64 test test-vm test-engines unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz manual install clean
+.PHONY: help deps embedded build build-arm64 test test-vm test-engines bench-engines unit conformance lint lint-go lint-c lint-sh fmt demo bench fuzz manual install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -82,13 +82,19 @@ test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual mac
 
 # Daemons, in namespaces of their own: Debian's and the newest, which is built here (some minutes, once).
 ENGINES := $(CURDIR)/build/engines
+ENGINE_VIEWS := v1 v2
 test-engines: build ## containerd's shim with real daemons (root); ENGINE_RUN=PATTERN for some
 	@scripts/install-deps engines
 	mkdir -p $(ENGINES)
-	cd integration/containerd && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(ENGINES)/ tool
+	cd integration/containerd && CGO_ENABLED=0 $(GO) build -trimpath -tags no_btrfs,no_devmapper,no_zfs,no_cri -ldflags '-s -w' -o $(ENGINES)/ tool
 	cd integration/containerd && CGO_ENABLED=0 $(GO) test -c -o $(ENGINES)/containerd.test .
-	for view in v1 v2; do cd $(ENGINES) && BAILEY_ENGINES=$(ENGINES) BAILEY_BIN=$(CURDIR)/bin $(CURDIR)/scripts/sandbox $$view \
+	for view in $(ENGINE_VIEWS); do cd $(ENGINES) && BAILEY_ENGINES=$(ENGINES) BAILEY_BIN=$(CURDIR)/bin $(CURDIR)/scripts/sandbox $$view \
 		./containerd.test -test.v -test.timeout 15m -test.run '$(ENGINE_RUN)' || exit 1; done
+
+bench-engines: ENGINE_RUN := TestCompare
+bench-engines: ENGINE_VIEWS := v1
+bench-engines: export BAILEY_COMPARE ?= 30
+bench-engines: test-engines ## containerd with this shim against its own with runc and crun (root)
 
 lint: lint-go lint-c lint-sh ## every linter
 
@@ -130,8 +136,9 @@ fuzz: embedded ## fuzz the preamble for FUZZTIME seconds (600)
 manual: ## build/man, build/completion: made from the command line as it is
 	$(GO) run ./scripts/manual build
 
-install: build manual ## into DESTDIR/PREFIX: sbin, share/man, share/bash-completion
+install: build manual ## into DESTDIR/PREFIX: sbin, bin, share/man, share/bash-completion
 	install -D -m 755 bin/bailey $(DESTDIR)$(PREFIX)/sbin/bailey
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/containerd-shim-bailey-v2
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 build/man/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions build/completion/bailey
 
