@@ -103,6 +103,7 @@ lint-go: $(LINT) embedded
 	$(LINT) config verify
 	$(LINT) run ./...
 	CGO_ENABLED=0 $(LINT) run --tests=false ./libruntime/seccomp ./nsexec .
+	cd integration/containerd && ../../$(LINT) run ./...
 
 # Built once; compiling it takes a minute or two.
 $(LINT): tools/go.mod tools/go.sum

@@ -50,7 +50,7 @@ func (c *call) serve(version string) error {
 	over := make(chan struct{})
 	s := &service{
 		namespace: c.namespace, version: version, containers: make(map[string]*container),
-		events: newPublisher(os.Getenv("TTRPC_ADDRESS"), c.namespace), shutdown: sync.OnceFunc(func() { close(over) }),
+		events: newPublisher(os.Getenv(addressVariable), c.namespace), shutdown: sync.OnceFunc(func() { close(over) }),
 	}
 	s.oom.tell = s.tellOOM
 	s.register(server)

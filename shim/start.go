@@ -27,6 +27,8 @@ const (
 	addressFile = "address"
 	// maxInput is how much of what containerd says at a start is read.
 	maxInput = 10 << 20
+	// addressVariable says where containerd takes events.
+	addressVariable = "TTRPC_ADDRESS"
 	// servedFD is the descriptor that the serving process inherits its socket as.
 	servedFD = 3
 )
@@ -52,7 +54,7 @@ func (c *call) start(stdin io.Reader, stdout io.Writer) error {
 	}
 	if l != nil {
 		defer func() { _ = l.Close() }()
-		pid, err := c.spawn(l)
+		pid, err := c.spawn(l, b.TTRPCAddress)
 		if err == nil {
 			if err = place(pid, b.options); err != nil {
 				_ = unix.Kill(pid, unix.SIGKILL)
@@ -126,8 +128,8 @@ func listen(path string) (*net.UnixListener, error) {
 	}
 }
 
-// spawn starts the process that serves.
-func (c *call) spawn(l *net.UnixListener) (pid int, err error) {
+// spawn starts the process that serves. events is where events go, "" for where the environment says.
+func (c *call) spawn(l *net.UnixListener, events string) (pid int, err error) {
 	socket, err := l.File()
 	if err != nil {
 		return 0, err
@@ -148,6 +150,9 @@ func (c *call) spawn(l *net.UnixListener) (pid int, err error) {
 	}
 	// Two, as for this process: it is idle nearly always, and each costs memory.
 	env := append(without(os.Environ(), "GOMAXPROCS"), "GOMAXPROCS=2")
+	if events != "" {
+		env = append(without(env, addressVariable), addressVariable+"="+events)
+	}
 	p, err := os.StartProcess(self, args, &os.ProcAttr{
 		Env: env, Files: []*os.File{null, null, null, servedFD: socket}, Sys: &syscall.SysProcAttr{Setpgid: true},
 	})

@@ -52,7 +52,7 @@ func TestExec(t *testing.T) {
 				t.Errorf("%q: %q, exit status %d", tc.script, out, status)
 			}
 		}
-		p, err := k.Task.Exec(d.ctx, "bad", &specs.Process{Args: []string{"/bin/none"}, Cwd: "/"}, cio.NullIO)
+		p, err := k.Exec(d.ctx, "bad", &specs.Process{Args: []string{"/bin/none"}, Cwd: "/"}, cio.NullIO)
 		must(t, err)
 		if err := p.Start(d.ctx); err == nil || !strings.Contains(err.Error(), "no such file or directory") {
 			t.Errorf("a program that is not there: %v", err)
