@@ -1,22 +1,20 @@
 package shim
 
 import (
-	"github.com/go-json-experiment/json"
-	"github.com/opencontainers/runtime-spec/specs-go"
-
 	"github.com/bailey-oci/bailey/libruntime"
 	"github.com/bailey-oci/bailey/shim/wire"
+	"github.com/bailey-oci/bailey/spec"
 )
 
 // addExec notes a process that is to be executed.
 func (c *container) addExec(r *wire.Exec) error {
-	spec := new(specs.Process)
-	if err := json.Unmarshal(r.Spec.Value, spec); err != nil {
+	what, err := spec.ParseProcess(r.Spec.Value)
+	if err != nil {
 		return invalid("the process to execute: " + err.Error())
 	}
-	spec.Terminal = r.Terminal
+	what.Terminal = r.Terminal
 	p := newProcess(c, r.ExecID, r.Stdio)
-	p.spec = spec
+	p.spec = what
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.execs[r.ExecID] != nil {

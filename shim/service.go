@@ -7,13 +7,12 @@ import (
 	"sync"
 
 	"github.com/containerd/ttrpc"
-	"github.com/go-json-experiment/json"
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/bailey-oci/bailey/libruntime"
 	"github.com/bailey-oci/bailey/libruntime/store"
 	"github.com/bailey-oci/bailey/shim/wire"
+	"github.com/bailey-oci/bailey/spec"
 )
 
 // service is the task service of one shim.
@@ -270,11 +269,11 @@ func (s *service) update(_ context.Context, r *wire.Update) (wire.Response, erro
 	if err != nil {
 		return nil, err
 	}
-	var resources specs.LinuxResources
-	if err := json.Unmarshal(r.Resources.Value, &resources); err != nil {
+	resources, err := spec.ParseResources(r.Resources.Value)
+	if err != nil {
 		return nil, invalid("the resources: " + err.Error())
 	}
-	return wire.Empty{}, c.runtime.Update(c.id, &resources)
+	return wire.Empty{}, c.runtime.Update(c.id, resources)
 }
 
 func (s *service) stats(_ context.Context, r *wire.Task) (wire.Response, error) {
