@@ -13,6 +13,7 @@ BENCH    ?=
 ARCH  := $(shell $(GO) env GOARCH)
 # The binary has no C library in it: the preamble is a program of its own, and so is what needs libseccomp.
 BUILD := -trimpath -buildvcs=false -tags urfave_cli_no_docs -ldflags '-s -w -E baileyentry -X main.version=$(VERSION)'
+SHIM  := -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 STATIC := -trimpath -buildvcs=false -tags netgo,osusergo -ldflags '-s -w -linkmode external -extldflags -static'
 COMPILER := libruntime/seccomp/compiler
 
@@ -25,7 +26,7 @@ ARM64_ENV     := CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
 LINT := build/tools/golangci-lint
 
 .DEFAULT_GOAL := build
-.PHONY: help deps embedded build build-arm64 test test-vm unit conformance lint lint-go lint-c lint-sh fmt demo bench attacks fuzz manual install clean
+.PHONY: help deps embedded build build-arm64 test test-vm test-engines bench-engines unit conformance lint lint-go lint-c lint-sh fmt demo bench attacks fuzz manual install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,8 +47,9 @@ embedded: ## what the binary and its tests embed
 	@scripts/install-deps build
 	$(call embed,$(ARCH),CGO_ENABLED=1)
 
-build: embedded ## bin/bailey, static
+build: embedded ## bin/bailey and containerd's shim, static
 	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/bailey .
+	CGO_ENABLED=0 $(GO) build $(SHIM) -o bin/ ./cmd/containerd-shim-bailey-v2
 
 build-arm64: ## bin/bailey-arm64, cross-compiled
 	@scripts/install-deps build arm64
@@ -78,6 +80,22 @@ test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual mac
 	scripts/vm build $(VM)
 	scripts/test-vm $(VM) $(VM_TESTS)
 
+# Daemons, in namespaces of their own: Debian's and the newest, which is built here (some minutes, once).
+ENGINES := $(CURDIR)/build/engines
+ENGINE_VIEWS := v1 v2
+test-engines: build ## containerd's shim with real daemons (root); ENGINE_RUN=PATTERN for some
+	@scripts/install-deps engines
+	mkdir -p $(ENGINES)
+	cd integration/containerd && CGO_ENABLED=0 $(GO) build -trimpath -tags no_btrfs,no_devmapper,no_zfs,no_cri -ldflags '-s -w' -o $(ENGINES)/ tool
+	cd integration/containerd && CGO_ENABLED=0 $(GO) test -c -o $(ENGINES)/containerd.test .
+	for view in $(ENGINE_VIEWS); do cd $(ENGINES) && BAILEY_ENGINES=$(ENGINES) BAILEY_BIN=$(CURDIR)/bin $(CURDIR)/scripts/sandbox $$view \
+		./containerd.test -test.v -test.timeout 15m -test.run '$(ENGINE_RUN)' || exit 1; done
+
+bench-engines: ENGINE_RUN := TestCompare
+bench-engines: ENGINE_VIEWS := v1
+bench-engines: export BAILEY_COMPARE ?= 30
+bench-engines: test-engines ## containerd with this shim against its own with runc and crun (root)
+
 lint: lint-go lint-c lint-sh ## every linter
 
 # Twice: what needs libseccomp is built with cgo, the rest of the program without.
@@ -85,6 +103,7 @@ lint-go: $(LINT) embedded
 	$(LINT) config verify
 	$(LINT) run ./...
 	CGO_ENABLED=0 $(LINT) run --tests=false ./libruntime/seccomp ./nsexec .
+	cd integration/containerd && ../../$(LINT) run ./...
 
 # Built once; compiling it takes a minute or two.
 $(LINT): tools/go.mod tools/go.sum
@@ -123,8 +142,9 @@ fuzz: embedded ## fuzz the preamble for FUZZTIME seconds (600)
 manual: ## build/man, build/completion: made from the command line as it is
 	$(GO) run ./scripts/manual build
 
-install: build manual ## into DESTDIR/PREFIX: sbin, share/man, share/bash-completion
+install: build manual ## into DESTDIR/PREFIX: sbin, bin, share/man, share/bash-completion
 	install -D -m 755 bin/bailey $(DESTDIR)$(PREFIX)/sbin/bailey
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/containerd-shim-bailey-v2
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 build/man/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions build/completion/bailey
 

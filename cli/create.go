@@ -26,7 +26,8 @@ func createCommand(r *reporter) *cli.Command {
 			if opts.Signals, err = signals.Catch(); err != nil {
 				return err
 			}
-			return rt.Create(&opts)
+			_, err = rt.Create(&opts)
+			return err
 		}),
 	}
 }

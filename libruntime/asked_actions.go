@@ -40,7 +40,7 @@ func (c *creation) asked(op plan.Op, received *os.File) (*os.File, error) {
 		return memfd.Data("state", state)
 	case plan.SendConsole:
 		var err error
-		c.console, err = takeConsole(received, c.opts.ConsoleSocket)
+		c.console, err = takeConsole(received, c.opts.ConsoleSocket, c.opts.Console)
 		return nil, err
 	case plan.JoinResctrl:
 		if err := c.resctrl.Create(); err != nil {

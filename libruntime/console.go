@@ -13,10 +13,10 @@ import (
 )
 
 // checkTerminal refuses a terminal that nobody would serve (served: bailey itself stays and does), and a
-// socket for one that would get none.
-func checkTerminal(terminal, served bool, socket string) error {
+// socket for one that would get none. With own, who has called serves it.
+func checkTerminal(terminal, served bool, socket string, own func(*os.File) error) error {
 	switch {
-	case terminal && !served && socket == "":
+	case terminal && !served && socket == "" && own == nil:
 		return &fault.Error{Step: "cannot allocate a terminal without a console socket", Origin: "/process/terminal",
 			Cause:  "bailey does not stay to serve the terminal when it detaches",
 			Remedy: "give --console-socket, or set process.terminal to false"}
@@ -28,10 +28,13 @@ func checkTerminal(terminal, served bool, socket string) error {
 	return nil
 }
 
-// takeConsole hands a terminal's master on to the socket, or, where that is "", returns it to be served.
-func takeConsole(master *os.File, socket string) (*os.File, error) {
+// takeConsole hands a terminal's master on to own or to the socket, or, where there is neither, returns it to be served.
+func takeConsole(master *os.File, socket string, own func(*os.File) error) (*os.File, error) {
 	if master == nil {
 		return nil, fault.New("receive the terminal from the container's init", "/process/terminal")
+	}
+	if own != nil {
+		return nil, own(master)
 	}
 	if socket == "" {
 		return master, nil

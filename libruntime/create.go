@@ -36,6 +36,11 @@ type CreateOptions struct {
 	SpareIDs bool
 	// ConsoleSocket is the path of a Unix socket that is sent the terminal's master.
 	ConsoleSocket string
+	// Console is given the terminal's master, and is to close it, where the caller serves the terminal itself.
+	Console func(master *os.File) error
+	// Streams are the payload's standard streams, which stay the caller's to close; nil: those of this process. With
+	// them the payload inherits no other descriptor.
+	Streams *nsexec.Streams
 	// PidfdSocket is the path of a Unix socket that is sent a pidfd of the container's init.
 	PidfdSocket string
 	// PIDFile is the path of a file that the process ID of the container's init is written to.
@@ -65,14 +70,23 @@ type CreateOptions struct {
 	Signals *signals.Caught
 }
 
-// Create makes a container and leaves it waiting for Start.
-func (rt *Runtime) Create(opts *CreateOptions) error {
+// Child is a process that was made for the caller, and is a child of this process. Nobody but the caller waits for it.
+type Child struct {
+	PID int
+	// UID is the user that it runs as, by the number that the user has for the caller.
+	UID uint32
+	// SharedPIDs: the container has no pid namespace of its own, so that the end of its init does not end the others.
+	SharedPIDs bool
+}
+
+// Create makes a container and leaves it waiting for Start. The result is the container's init.
+func (rt *Runtime) Create(opts *CreateOptions) (Child, error) {
 	own := *opts // what the policy decides is added
 	c := &creation{rt: rt, opts: &own}
 	c.relay.caught = opts.Signals
 	init, err := c.make()
 	if err != nil {
-		return err
+		return Child{}, err
 	}
 	defer c.dir.Close()
 	c.rec.Status = store.Created
@@ -83,11 +97,11 @@ func (rt *Runtime) Create(opts *CreateOptions) error {
 	if err != nil {
 		init.Release()
 		c.undo(init.PID)
-		return err
+		return Child{}, err
 	}
 	faultpoint.Here()
 	init.Release()
-	return nil
+	return Child{PID: init.PID, UID: hostUser(c.spec, c.spec.Process), SharedPIDs: c.rec.SharedPIDs}, nil
 }
 
 // creation is the making of one container.
@@ -127,7 +141,7 @@ type creation struct {
 // locked. On an error nothing is left.
 func (c *creation) make() (init *nsexec.Init, err error) {
 	// First of all, so that it starts beside what follows.
-	preamble, err := nsexec.Take()
+	preamble, err := nsexec.Take(c.opts.Streams)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +189,7 @@ func (c *creation) record() error {
 	if err := c.checkTerminal(); err != nil {
 		return err
 	}
-	if err := checkInherited(c.opts.ListenFDs, c.opts.PreserveFDs); err != nil {
+	if err := checkInherited(c.opts.ListenFDs, c.opts.PreserveFDs, c.opts.Streams); err != nil {
 		return err
 	}
 	c.rt.warn(spec.Warnings(c.spec.Process)...)
@@ -305,7 +319,7 @@ func (c *creation) undo(init int) {
 // checkTerminal refuses what cannot work: a terminal nobody serves, or a socket that gets none.
 func (c *creation) checkTerminal() error {
 	stays := c.attached && !c.detach
-	return checkTerminal(c.spec.Process != nil && c.spec.Process.Terminal, stays, c.opts.ConsoleSocket)
+	return checkTerminal(c.spec.Process != nil && c.spec.Process.Terminal, stays, c.opts.ConsoleSocket, c.opts.Console)
 }
 
 // listenEnv tells the payload of the sockets that it inherits, in the words of sd_listen_fds(3). It is
@@ -315,6 +329,20 @@ func (c *creation) listenEnv() {
 		c.spec.Process.Env = append(c.spec.Process.Env,
 			"LISTEN_FDS="+strconv.FormatUint(uint64(c.opts.ListenFDs), 10), "LISTEN_PID=1")
 	}
+}
+
+// hostUser returns the user of a process, by the host's number.
+func hostUser(s *specs.Spec, p *specs.Process) uint32 {
+	if p == nil {
+		return 0
+	}
+	uid := p.User.UID
+	for _, m := range s.Linux.UIDMappings {
+		if uid >= m.ContainerID && uid-m.ContainerID < m.Size {
+			return m.HostID + (uid - m.ContainerID)
+		}
+	}
+	return uid
 }
 
 // sharesPIDs reports whether the container has no pid namespace of its own.

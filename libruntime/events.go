@@ -33,6 +33,17 @@ func (rt *Runtime) Events(id string, interval time.Duration, emit func(*Event) e
 	return w.run(interval)
 }
 
+// WatchOOM begins to watch for lack of memory in a container, for callers who have more to wait for than Events has; the
+// caller closes the watch.
+func (rt *Runtime) WatchOOM(id string) (*cgroup.OOMWatch, error) {
+	c, cg, err := rt.findCgroup(id)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return cg.WatchOOM()
+}
+
 // watch is the watching of one container.
 type watch struct {
 	rt   *Runtime

@@ -24,8 +24,10 @@ type ExecOptions struct {
 	Process *specs.Process
 	// Change turns the container's own process, without its arguments, into the one to execute.
 	Change func(*specs.Process) error
-	// ConsoleSocket, PidfdSocket, PIDFile and PreserveFDs are as for create.
+	// ConsoleSocket, Console, Streams, PidfdSocket, PIDFile and PreserveFDs are as for create.
 	ConsoleSocket, PidfdSocket, PIDFile string
+	Console                             func(master *os.File) error
+	Streams                             *nsexec.Streams
 	PreserveFDs                         uint32
 	// Detach returns when the process has been executed.
 	Detach bool
@@ -41,27 +43,55 @@ type ExecOptions struct {
 // Exec executes a process in a container that runs (or waits for its start) and, unless detached, waits
 // for it and returns its exit status, as Run does.
 func (rt *Runtime) Exec(id string, opts *ExecOptions) (status int, err error) {
-	preamble, err := nsexec.Take()
+	e, init, err := rt.enter(id, opts)
 	if err != nil {
 		return 0, err
+	}
+	defer e.container.Close()
+	return e.run(init)
+}
+
+// Spawn executes a process in a container as Exec does, and returns as soon as it has been executed; nobody but the caller
+// waits for it. Detach is implied.
+func (rt *Runtime) Spawn(id string, opts *ExecOptions) (Child, error) {
+	own := *opts
+	own.Detach = true
+	e, init, err := rt.enter(id, &own)
+	if err != nil {
+		return Child{}, err
+	}
+	defer e.container.Close()
+	if _, err := e.run(init); err != nil {
+		return Child{}, err
+	}
+	return Child{PID: init.PID, UID: hostUser(e.spec, e.process), SharedPIDs: e.container.rec.SharedPIDs}, nil
+}
+
+// enter takes everything up to a process in the container that waits for its start. On an error nothing is left, not even
+// an open container.
+func (rt *Runtime) enter(id string, opts *ExecOptions) (*execution, *nsexec.Init, error) {
+	preamble, err := nsexec.Take(opts.Streams)
+	if err != nil {
+		return nil, nil, err
 	}
 	e := &execution{rt: rt, opts: opts, preamble: preamble.PID(), relay: relay{caught: opts.Signals}}
 	descriptors, err := e.prepare(id)
-	if e.container != nil {
-		defer e.container.Close()
-	}
+	var init *nsexec.Init
 	if err != nil {
 		preamble.Discard()
-		return 0, err
+	} else {
+		init, err = preamble.Run(e.plan, &nsexec.Server{
+			Descriptors: descriptors, Cloned: e.cloned, Asked: e.asked, Await: e.relay.await,
+			Explain: explained(e.plan, func(s plan.Slot) *os.File { return descriptors[s] }),
+		})
 	}
-	init, err := preamble.Run(e.plan, &nsexec.Server{
-		Descriptors: descriptors, Cloned: e.cloned, Asked: e.asked, Await: e.relay.await,
-		Explain: explained(e.plan, func(s plan.Slot) *os.File { return descriptors[s] }),
-	})
 	if err != nil {
-		return 0, err
+		if e.container != nil {
+			e.container.Close()
+		}
+		return nil, nil, err
 	}
-	return e.run(init)
+	return e, init, nil
 }
 
 // execution is the execution of one process in a container.
@@ -109,7 +139,7 @@ func (e *execution) prepare(id string) (map[plan.Slot]*os.File, error) {
 	if err := e.choose(s); err != nil {
 		return nil, err
 	}
-	if err := checkInherited(0, e.opts.PreserveFDs); err != nil {
+	if err := checkInherited(0, e.opts.PreserveFDs, e.opts.Streams); err != nil {
 		return nil, err
 	}
 	files := make(map[plan.Slot]*os.File)
@@ -152,7 +182,7 @@ func (e *execution) choose(s *specs.Spec) error {
 		return err
 	}
 	e.rt.warn(spec.Warnings(e.process)...)
-	return checkTerminal(e.process.Terminal, !e.opts.Detach, e.opts.ConsoleSocket)
+	return checkTerminal(e.process.Terminal, !e.opts.Detach, e.opts.ConsoleSocket, e.opts.Console)
 }
 
 // inherit gives a process that says nothing about its confinement that of the container's own, as runc does.
@@ -297,7 +327,7 @@ func (e *execution) cloned(pid int) error {
 func (e *execution) asked(op plan.Op, received *os.File) (*os.File, error) {
 	if _, ok := op.Action.(plan.SendConsole); ok {
 		var err error
-		e.console, err = takeConsole(received, e.opts.ConsoleSocket)
+		e.console, err = takeConsole(received, e.opts.ConsoleSocket, e.opts.Console)
 		return nil, err
 	}
 	if _, ok := op.Action.(plan.JoinResctrl); ok {

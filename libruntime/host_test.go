@@ -110,7 +110,7 @@ func TestSendFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	left, err := takeConsole(w, filepath.Join(dir, "s"))
+	left, err := takeConsole(w, filepath.Join(dir, "s"), nil)
 	if err != nil || left != nil {
 		t.Fatalf("%v, %v", left, err)
 	}
@@ -154,7 +154,7 @@ func TestCheckTerminal(t *testing.T) {
 		{false, false, "", true}, {false, true, "", true}, {true, true, "", true}, {true, false, "s", true},
 		{true, false, "", false}, {false, false, "s", false}, {false, true, "s", false}, {true, true, "s", false},
 	} {
-		if err := checkTerminal(tc.terminal, tc.served, tc.socket); (err == nil) != tc.ok {
+		if err := checkTerminal(tc.terminal, tc.served, tc.socket, nil); (err == nil) != tc.ok {
 			t.Errorf("%+v: %v", tc, err)
 		}
 	}

@@ -80,7 +80,7 @@ func (rt *Runtime) changeMounts(id string, mounts []specs.Mount, remove bool) er
 			return ofMountsFile(err)
 		}
 	}
-	preamble, err := nsexec.Take()
+	preamble, err := nsexec.Take(nil)
 	if err != nil {
 		closeAll(files)
 		return err

@@ -222,7 +222,7 @@ func (r *restoration) inherit(d *dumped) error {
 		if e.Null {
 			fd, err = openHost("/dev/null", unix.O_RDWR) // one file for every stream that it was
 		} else {
-			fd, err = unix.FcntlInt(uintptr(lastWith(d.Descriptors, e.Key)), unix.F_DUPFD_CLOEXEC, firstInherited)
+			fd, err = unix.FcntlInt(r.stream(lastWith(d.Descriptors, e.Key)), unix.F_DUPFD_CLOEXEC, firstInherited)
 		}
 		if err != nil {
 			return &fault.Error{Step: "pass on the standard streams", Err: err}
@@ -247,6 +247,14 @@ func (r *restoration) inherit(d *dumped) error {
 		r.files = append(r.files, criu.Inherited{Key: n.key(), File: os.NewFile(uintptr(fd), n.key())})
 	}
 	return nil
+}
+
+// stream returns the descriptor that is to become a standard stream.
+func (r *restoration) stream(number int) uintptr {
+	if s := r.opts.Streams; s != nil && s[number] != nil {
+		return s[number].Fd()
+	}
+	return uintptr(number)
 }
 
 // lastWith returns the last descriptor with a key: of streams that were one file, an output can stand for all.
@@ -346,7 +354,7 @@ func (r *restoration) reached(script string, pid int, terminal *os.File) error {
 		}
 	case "orphan-pts-master":
 		var err error
-		r.console, err = takeConsole(terminal, r.opts.ConsoleSocket)
+		r.console, err = takeConsole(terminal, r.opts.ConsoleSocket, r.opts.Console)
 		return err
 	case "post-restore":
 		if r.pid == 0 { // without namespaces to set up

@@ -38,6 +38,16 @@ func (rt *Runtime) State(id string) (*State, error) {
 	return c.state()
 }
 
+// Status returns where a container is in its life, which costs less than all of its state.
+func (rt *Runtime) Status(id string) (store.Status, error) {
+	c, cg, err := rt.findCgroup(id)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	return c.status(cg)
+}
+
 // List returns the states of all containers in the order of their IDs. A container whose record cannot be
 // read is left out with a warning, so that one broken record does not hide the rest.
 func (rt *Runtime) List() ([]*State, error) {

@@ -113,7 +113,7 @@ func container(script string) []plan.Action {
 // run executes the actions' plan and returns the init that waits for its start.
 func run(t *testing.T, root *os.File, actions []plan.Action) (*Init, error) {
 	t.Helper()
-	p, err := Take()
+	p, err := Take(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package nsexec
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -33,18 +34,24 @@ func (p *Preamble) PID() int { return p.pid }
 
 var takeEarly sync.Once
 
+// Streams are the standard streams of a process.
+type Streams [3]*os.File
+
 // Take takes over the preamble that the binary's entry point has started for this command line, or
-// starts one.
-func Take() (*Preamble, error) {
+// starts one. Its standard streams, and so those of the process that it becomes, are streams; it inherits nothing else then.
+// nil: it inherits what this process passes on, its streams among them.
+func Take(streams *Streams) (*Preamble, error) {
 	var p *Preamble
-	takeEarly.Do(func() {
-		if early.pid != 0 {
-			p = &Preamble{pid: int(early.pid), sync: os.NewFile(uintptr(early.socket), "preamble")}
-		}
-	})
+	if streams == nil {
+		takeEarly.Do(func() {
+			if early.pid != 0 {
+				p = &Preamble{pid: int(early.pid), sync: os.NewFile(uintptr(early.socket), "preamble")}
+			}
+		})
+	}
 	if p == nil {
 		var err error
-		if p, err = spawn(); err != nil {
+		if p, err = spawn(streams); err != nil {
 			return nil, fault.Wrap(err, "start the preamble", "")
 		}
 	}
@@ -65,7 +72,7 @@ var executable = sync.OnceValues(func() (*os.File, error) { return memfd.Program
 const name = "bailey-init"
 
 // spawn starts a preamble.
-func spawn() (*Preamble, error) {
+func spawn(streams *Streams) (*Preamble, error) {
 	exe, err := executable()
 	if err != nil {
 		return nil, err
@@ -77,17 +84,37 @@ func spawn() (*Preamble, error) {
 	defer unix.Close(pair[1])
 	// By way of this process, since the child closes what is not to be inherited before it executes.
 	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), exe.Fd())
+	files := streams.with(pair[1])
+	if streams == nil {
+		files = inheritable(pair[1])
+	}
 	var pid int
 	err = WithTimerSlack(func() (err error) {
-		pid, err = syscall.ForkExec(path, []string{name, strconv.Itoa(pair[1])},
-			&syscall.ProcAttr{Files: inheritable(pair[1])})
+		pid, err = syscall.ForkExec(path, []string{name, strconv.Itoa(len(files) - 1)}, &syscall.ProcAttr{Files: files})
 		return err
 	})
+	runtime.KeepAlive(streams)
 	if err != nil {
 		unix.Close(pair[0])
 		return nil, os.NewSyscallError("execve", err)
 	}
 	return &Preamble{pid: pid, sync: os.NewFile(uintptr(pair[0]), "preamble")}, nil
+}
+
+// with returns a child's descriptors: the streams, and last.
+func (s *Streams) with(last int) []uintptr {
+	if s == nil {
+		return nil
+	}
+	files := make([]uintptr, 0, len(s)+1)
+	for _, f := range s {
+		fd := ^uintptr(0) // closed
+		if f != nil {
+			fd = f.Fd()
+		}
+		files = append(files, fd)
+	}
+	return append(files, uintptr(last))
 }
 
 // inheritable returns a child's descriptors up to last: those that this process passes on, and last itself.

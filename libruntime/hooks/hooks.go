@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -68,12 +69,15 @@ func RunOne(ctx context.Context, point string, i int, hook *specs.Hook, dir stri
 	if env == nil {
 		env = []string{} // nil would mean the caller's
 	}
+	// A thread that joins namespaces ends with its goroutine (package libruntime), which would end a hook that it has
+	// started: no other goroutine gets the one that starts this hook before it has ended.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var proc *os.Process
 	err = nsexec.WithTimerSlack(func() (err error) {
 		proc, err = os.StartProcess(hook.Path, args, &os.ProcAttr{
 			Dir: dir, Env: env, Files: []*os.File{input, output, output},
-			// With bailey killed nobody is left to end it. It is the thread's end that the kernel goes by;
-			// Go ends none that nobody has locked.
+			// With bailey killed nobody is left to end it. It is the thread's end that the kernel goes by.
 			Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 		})
 		return err

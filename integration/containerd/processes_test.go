@@ -1,0 +1,78 @@
+package containerd
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// shims returns the process IDs of shims, of those that serve the container id if there is one.
+func shims(t testing.TB, id ...string) []int {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	must(t, err)
+	var pids []int
+	for _, p := range paths {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			continue // it has ended
+		}
+		args := strings.Split(string(data), "\x00")
+		if filepath.Base(args[0]) != "containerd-shim-bailey-v2" || len(id) > 0 && !slices.Contains(args, id[0]) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(p)))
+		must(t, err)
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// shim returns the one shim of a container.
+func shim(t testing.TB, id string) int {
+	t.Helper()
+	pids := shims(t, id)
+	if len(pids) != 1 {
+		t.Fatalf("%d shims of %s, want 1", len(pids), id)
+	}
+	return pids[0]
+}
+
+// children returns the states of a process's children by their process IDs.
+func children(t testing.TB, parent int) map[int]string {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/stat")
+	must(t, err)
+	found := make(map[int]string)
+	for _, p := range paths {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			continue
+		}
+		f := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+		if f[1] == strconv.Itoa(parent) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(p)))
+			must(t, err)
+			found[pid] = f[0]
+		}
+	}
+	return found
+}
+
+// descriptors returns how many files a process has open.
+func descriptors(t testing.TB, pid int) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
+	must(t, err)
+	return len(list)
+}
+
+// alive reports whether a process has not ended. Nobody need have waited for it: process 1 of the sandbox does not.
+func alive(pid int) bool {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	text := string(data)
+	return err == nil && !strings.HasPrefix(text[strings.LastIndexByte(text, ')')+1:], " Z")
+}

@@ -1,0 +1,194 @@
+package containerd
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/cio"
+	"github.com/containerd/containerd/v2/pkg/oci"
+)
+
+// openTerminal returns a terminal's master and the path of its other end.
+func openTerminal(t *testing.T) (*os.File, string) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	must(t, err)
+	t.Cleanup(func() { master.Close() })
+	var number, unlock uint32
+	control(t, master, syscall.TIOCSPTLCK, unsafe.Pointer(&unlock))
+	control(t, master, syscall.TIOCGPTN, unsafe.Pointer(&number))
+	return master, "/dev/pts/" + strconv.Itoa(int(number))
+}
+
+func control(t *testing.T, f *os.File, request uintptr, arg unsafe.Pointer) {
+	t.Helper()
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), request, uintptr(arg)); errno != 0 {
+		t.Fatal(errno)
+	}
+}
+
+// A terminal has the caller's size, follows it, and takes what is typed.
+func TestTerminal(t *testing.T) {
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		master, path := openTerminal(t)
+		size := struct{ rows, columns, _, _ uint16 }{rows: 33, columns: 77}
+		control(t, master, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
+		end, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOCTTY, 0)
+		must(t, err)
+		cmd := d.command(d.run("tty", "--rm", "-t", image, "tty", "/bin/sh")...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = end, end, end
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		must(t, cmd.Start())
+		end.Close()
+		var out output
+		go func() { _, _ = io.Copy(&out, master) }()
+		say := func(line, want string) {
+			t.Helper()
+			eventually(t, "the answer to "+line, func() error {
+				_, _ = io.WriteString(master, line+"\n")
+				time.Sleep(100 * time.Millisecond)
+				return contains(out.String(), want)
+			})
+		}
+		say("tty", "/dev/pts/0")
+		say("stty size", "33 77")
+		size.rows, size.columns = 44, 88
+		control(t, master, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
+		say("stty size", "44 88")
+		_, _ = io.WriteString(master, "exit 6\n")
+		if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 6 {
+			t.Errorf("exit status %d: %s", cmd.ProcessState.ExitCode(), out.String())
+		}
+	})
+}
+
+// Input ends when the client says so.
+func TestCloseInput(t *testing.T) {
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		var out output
+		k := d.createWith("input", cio.NewCreator(cio.WithStreams(strings.NewReader(strings.Repeat("x", 300000)), &out, &out)), shell("wc -c"))
+		must(t, k.Start(d.ctx))
+		time.Sleep(200 * time.Millisecond)
+		if s, err := k.Status(d.ctx); err != nil || s.Status != "running" {
+			t.Errorf("before the input was closed: %v, %v", s, err)
+		}
+		must(t, k.CloseIO(d.ctx, client.WithStdinCloser))
+		if s := k.status(); s != 0 {
+			t.Errorf("exit status %d", s)
+		}
+		k.remove()
+		if got := strings.TrimSpace(out.String()); got != "300000" {
+			t.Errorf("%q bytes have arrived", got)
+		}
+	})
+}
+
+// A process that has daemons leave its streams open does not keep its deletion waiting.
+func TestDaemonHoldsStreams(t *testing.T) {
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		k := d.startTask("holder", withArgs("/bin/sleep", "1000"))
+		begin := time.Now()
+		if out, status := k.exec("holds", "sleep 1000 & echo left"); out != "left" || status != 0 {
+			t.Errorf("%q, %d", out, status)
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		k.end()
+	})
+}
+
+// Who is not root opens standard output by its name.
+func TestStreamsBelongToTheUser(t *testing.T) {
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		k := d.startTask("user", shell("echo first > /dev/stdout && echo second > /proc/self/fd/2"), oci.WithUserID(1000))
+		if s := k.status(); s != 0 {
+			t.Errorf("exit status %d", s)
+		}
+		k.remove()
+		for _, want := range []string{"first", "second"} {
+			if err := contains(k.out.String(), want); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestLogFile(t *testing.T) {
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		path := t.TempDir() + "/logs/out"
+		k := d.createWith("file", cio.LogFile(path), shell("echo out; echo err >&2"))
+		must(t, k.Start(d.ctx))
+		k.status()
+		k.remove()
+		if got, err := os.ReadFile(path); err != nil || contains(string(got), "out\n") != nil || contains(string(got), "err\n") != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+func TestLogProgram(t *testing.T) {
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		dir := t.TempDir()
+		program := dir + "/logger"
+		script := "#!/bin/sh\nexec >" + dir + "/out\necho $CONTAINER_NAMESPACE $CONTAINER_ID \"$@\"\nexec 5>&-\ncat <&3\n"
+		must(t, os.WriteFile(program, []byte(script), 0o755))
+		k := d.createWith("logged", cio.BinaryIO(program, map[string]string{"key": "value"}), shell("echo hello"))
+		must(t, k.Start(d.ctx))
+		k.status()
+		k.remove()
+		eventually(t, "the program has logged", func() error {
+			got, err := os.ReadFile(dir + "/out")
+			if err == nil && string(got) != namespace+" logged key value\nhello\n" {
+				err = fmt.Errorf("%q", got)
+			}
+			return err
+		})
+	})
+}
+
+// A policy gives every container IDs of its own, without containerd's knowing.
+func TestOwnIDs(t *testing.T) {
+	bin := os.Getenv("BAILEY_BIN") + "/bailey"
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		// An overlay cannot be shown with other owners, only its layers could.
+		d.snapshotter = "native"
+		img, err := d.client.GetImage(d.ctx, image)
+		must(t, err)
+		must(t, img.Unpack(d.ctx, d.snapshotter))
+		must(t, os.MkdirAll("/etc/bailey", 0o755))
+		defer os.RemoveAll("/etc/bailey")
+		if out, err := exec.Command(bin, "ids", "setup").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		must(t, os.WriteFile("/etc/bailey/policy.toml", []byte("[defaults]\nuserns = \"auto\"\n"), 0o644))
+		var maps [2]string
+		var tasks [2]*task
+		for i := range tasks {
+			tasks[i] = d.startTask("own"+strconv.Itoa(i), shell("id -u; touch /made; echo x > /dev/stdout; sleep 1000"))
+			eventually(t, "the payload runs", func() error { return contains(tasks[i].out.String(), "x") })
+			b, err := os.ReadFile("/proc/" + strconv.Itoa(int(tasks[i].Pid())) + "/uid_map")
+			must(t, err)
+			maps[i] = string(bytes.TrimSpace(b))
+		}
+		if f := strings.Fields(maps[0]); maps[0] == maps[1] || f[0] != "0" || f[1] == "0" {
+			t.Errorf("the maps are %q", maps)
+		}
+		for i, k := range tasks {
+			if out, status := k.exec("who"+strconv.Itoa(i), "stat -c %u /made; cat /proc/self/uid_map"); status != 0 || !strings.HasPrefix(out, "0\n") {
+				t.Errorf("%q, %d", out, status)
+			}
+			k.end()
+		}
+	})
+}
