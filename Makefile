@@ -85,10 +85,12 @@ ENGINES := $(CURDIR)/build/engines
 ENGINE_VIEWS := v1 v2
 test-engines: build ## containerd's shim with real daemons (root); ENGINE_RUN=PATTERN for some
 	@scripts/install-deps engines
+	@scripts/criu build/criu
 	mkdir -p $(ENGINES)
 	cd integration/containerd && CGO_ENABLED=0 $(GO) build -trimpath -tags no_btrfs,no_devmapper,no_zfs,no_cri -ldflags '-s -w' -o $(ENGINES)/ tool
 	cd integration/containerd && CGO_ENABLED=0 $(GO) test -c -o $(ENGINES)/containerd.test .
-	for view in $(ENGINE_VIEWS); do cd $(ENGINES) && BAILEY_ENGINES=$(ENGINES) BAILEY_BIN=$(CURDIR)/bin $(CURDIR)/scripts/sandbox $$view \
+	for view in $(ENGINE_VIEWS); do cd $(ENGINES) && BAILEY_ENGINES=$(ENGINES) BAILEY_BIN=$(CURDIR)/bin \
+		BAILEY_CRIU=$(CURDIR)/build/criu PATH=$(CURDIR)/build/criu/bin:$$PATH $(CURDIR)/scripts/sandbox $$view \
 		./containerd.test -test.v -test.timeout 15m -test.run '$(ENGINE_RUN)' || exit 1; done
 
 bench-engines: ENGINE_RUN := TestCompare

@@ -2,6 +2,7 @@ package containerd
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -207,4 +208,36 @@ func TestDeleteOfNothing(t *testing.T) {
 	if took := time.Since(begin); err != nil || took > time.Second {
 		t.Errorf("%v after %v: %s", err, took, out)
 	}
+}
+
+// A container goes on from a checkpoint.
+func TestCheckpoint(t *testing.T) {
+	if os.Getenv("BAILEY_CRIU") == "" {
+		t.Skip("no CRIU for this kernel: make test-engines")
+	}
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		script := "i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.05; done"
+		d.Ctr(d.run("dumped", "-d", image, "dumped", "/bin/sh", "-c", script)...)
+		count := func(id, exec string) int {
+			words := strings.Fields(d.Ctr("tasks", "exec", "--exec-id", exec, id, "/bin/cat", "/count"))
+			n, err := strconv.Atoi(words[len(words)-1]) // the newest ctr has warnings before it
+			must(t, err)
+			return n
+		}
+		time.Sleep(time.Second)
+		before := count("dumped", "before")
+		d.Ctr("containers", "checkpoint", "--task", "--rw", "--image", "dumped", "localhost/checkpoint:1")
+		remove := func(id string) {
+			_, _ = d.ctrStatus("tasks", "delete", "-f", id) // it has the exit status of the task
+			d.Ctr("containers", "delete", id)
+		}
+		remove("dumped")
+		d.Ctr("containers", "restore", "--rw", "--live", "restored", "localhost/checkpoint:1")
+		time.Sleep(300 * time.Millisecond)
+		if after := count("restored", "after"); after <= before {
+			t.Errorf("the count is %d, and was %d", after, before)
+		}
+		remove("restored")
+		d.Ctr("images", "delete", "localhost/checkpoint:1")
+	})
 }
