@@ -54,7 +54,10 @@ func (c *child) wait() wire.Exit {
 		_ = conn.Read(func(uintptr) (done bool) {
 			var ws unix.WaitStatus
 			pid, err := unix.Wait4(c.pid, &ws, unix.WNOHANG, nil)
-			if err == unix.EINTR || err == nil && pid == 0 {
+			for err == unix.EINTR {
+				pid, err = unix.Wait4(c.pid, &ws, unix.WNOHANG, nil)
+			}
+			if err == nil && pid == 0 {
 				return false
 			}
 			if err == nil {

@@ -65,8 +65,10 @@ func copyStream(to, from *os.File) {
 		var readErr error
 		_ = conn.Read(func(fd uintptr) (ready bool) {
 			buf = buffers.Get().(*[copySize]byte)
-			n, readErr = unix.Read(int(fd), buf[:])
-			if readErr == unix.EAGAIN || readErr == unix.EINTR {
+			for n, readErr = unix.Read(int(fd), buf[:]); readErr == unix.EINTR; {
+				n, readErr = unix.Read(int(fd), buf[:])
+			}
+			if readErr == unix.EAGAIN {
 				buffers.Put(buf)
 				buf = nil
 				return false

@@ -33,8 +33,8 @@ func TestHundredContainers(t *testing.T) {
 	withDaemons(t, func(t *testing.T, d *daemon) {
 		parallel(100, func(i int) {
 			id := "many" + strconv.Itoa(i)
-			// ctr gives up a FIFO whose opening it has not noticed when it hears of the end, which happens where processors are
-			// scarce; so the end comes a little later.
+			// When ctr hears of the end it closes its FIFOs, whatever it has not read by then, which there can be where
+			// processors are scarce; so the end comes a little later.
 			script := "echo " + id + "; sleep 0.2; exit " + strconv.Itoa(i)
 			if out, status := d.ctrStatus(d.run(id, "--rm", image, id, "/bin/sh", "-c", script)...); status != i ||
 				contains(out, id) != nil {

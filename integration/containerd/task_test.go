@@ -113,6 +113,7 @@ func statusOf(t testing.TB, exit <-chan client.ExitStatus) uint32 {
 // remove deletes the task, which has ended, and the container.
 func (k *task) remove() {
 	k.d.t.Helper()
+	drain(k.IO())
 	_, err := k.Delete(k.d.ctx)
 	must(k.d.t, err)
 	must(k.d.t, k.container.Delete(k.d.ctx, client.WithSnapshotCleanup))
@@ -126,6 +127,20 @@ func (k *task) end() {
 		k.d.t.Errorf("exit status %d after SIGKILL", s)
 	}
 	k.remove()
+}
+
+// drain waits until everything that was printed has been read, or for a second: the client's Delete closes the FIFOs, read or
+// not.
+func drain(streams cio.IO) {
+	read := make(chan struct{})
+	go func() {
+		streams.Wait()
+		close(read)
+	}()
+	select {
+	case <-read:
+	case <-time.After(time.Second):
+	}
 }
 
 // spawn executes a process without waiting for it.
@@ -146,6 +161,7 @@ func (k *task) exec(id, script string) (string, uint32) {
 	var out output
 	p, exit := k.spawn(id, &out, "/bin/sh", "-c", script)
 	status := statusOf(k.d.t, exit)
+	drain(p.IO())
 	_, err := p.Delete(k.d.ctx)
 	must(k.d.t, err)
 	return strings.TrimSpace(out.String()), status
