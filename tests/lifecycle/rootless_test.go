@@ -118,6 +118,39 @@ func TestRootlessSeal(t *testing.T) {
 	}
 }
 
+// With and without subordinate IDs an ordinary user's container has every station of its life, and a terminal by hand.
+func TestRootlessStations(t *testing.T) {
+	for _, more := range []bool{false, true} {
+		t.Run(fmt.Sprint("subordinate IDs ", more), func(t *testing.T) {
+			u := newUser(t)
+			e := u.e
+			c := u.container(more, harness.Sh("trap 'exit 0' TERM; while :; do sleep 0.01; done"))
+			u.run("create", "--bundle", c.Bundle, c.ID).OK(e)
+			u.run("start", c.ID).OK(e)
+			if out := u.run(c.ExecArgs(nil, "sh", "-c", "id -u; tail -n 1 /proc/self/uid_map | tr -s ' '")...).OK(e); !strings.HasPrefix(out, "0\n ") {
+				t.Errorf("%q", out)
+			}
+			u.run("kill", c.ID, "TERM").OK(e)
+			e.Eventually("it has stopped", func() bool { return strings.Contains(u.run("state", c.ID).Stdout, `"stopped"`) })
+			u.run("delete", c.ID).OK(e)
+
+			term := u.container(more, harness.Terminal, harness.Sh("tty; read x; echo got $x; exit 4"))
+			pty := e.NewPTY()
+			e.Must(os.Chown(pty.Slave.Name(), userID, userID))
+			o := u.o
+			o.TTY = pty.Slave
+			run := e.Start(o, term.RunArgs()...)
+			e.Eventually("it has a terminal", func() bool { return strings.Contains(pty.Text(), "/dev/pts/0") })
+			_, err := pty.Master.WriteString("words\n")
+			e.Must(err)
+			if r := run.Wait(); r.Code != 4 {
+				t.Error(r)
+			}
+			e.Eventually("its answer arrives", func() bool { return strings.Contains(pty.Text(), "got words") })
+		})
+	}
+}
+
 // The life cycle of an ordinary user's container, with every command.
 func TestRootlessLifeCycle(t *testing.T) {
 	u := newUser(t)
