@@ -135,15 +135,18 @@ func readDumped(images *os.File) (*dumped, error) {
 // dumpedContainer finds out what is not CRIU's to dump in a container that runs.
 func dumpedContainer(c *container, s *specs.Spec) (*dumped, error) {
 	d := new(dumped)
-	var err error
 	if c.NotifyPath() != "" {
 		s.Mounts = append(s.Mounts, specs.Mount{Destination: notifyInside, Type: "bind"}) // see notifyMount
 	}
-	if d.Mounts, err = externalMounts(c, s); err != nil {
+	mounts, err := mountsOf(c.rec.PID)
+	if err != nil {
+		return nil, &fault.Error{Step: "read the container's mounts", Err: err}
+	}
+	if d.Mounts, err = externalMounts(c, s, mounts); err != nil {
 		return nil, err
 	}
 	for fd := range firstInherited {
-		e, err := descriptorOf(c.rec.PID, fd)
+		e, err := descriptorOf(c.rec.PID, fd, mounts)
 		if err != nil {
 			return nil, &fault.Error{Step: "examine the container's standard streams", Err: err}
 		}
@@ -166,8 +169,9 @@ func dumpedContainer(c *container, s *specs.Spec) (*dumped, error) {
 }
 
 // descriptorOf examines a standard stream of a process. The result is nil for one that is closed, and for a terminal or a
-// file of the container's own, which CRIU dumps.
-func descriptorOf(pid, fd int) (*externalDescriptor, error) {
+// file of the container's own, which CRIU dumps. mounts
+// are those of the process.
+func descriptorOf(pid, fd int, mounts []*mountinfo.Info) (*externalDescriptor, error) {
 	dir, name := "/proc/"+strconv.Itoa(pid), strconv.Itoa(fd)
 	target, err := os.Readlink(dir + "/fd/" + name)
 	if errors.Is(err, unix.ENOENT) {
@@ -199,10 +203,6 @@ func descriptorOf(pid, fd int) (*externalDescriptor, error) {
 			}
 		}
 	}
-	mounts, err := mountsOf(pid)
-	if err != nil {
-		return nil, err
-	}
 	if slices.ContainsFunc(mounts, func(m *mountinfo.Info) bool { return uint64(m.ID) == id }) {
 		return nil, nil
 	}
@@ -227,11 +227,7 @@ func mountsOf(pid int) ([]*mountinfo.Info, error) {
 var recreated = []string{"proc", "sysfs", "tmpfs", "devpts", "mqueue"}
 
 // externalMounts returns the mounts of a running container that show something of the host's.
-func externalMounts(c *container, s *specs.Spec) ([]externalMount, error) {
-	mounts, err := mountsOf(c.rec.PID)
-	if err != nil {
-		return nil, &fault.Error{Step: "read the container's mounts", Err: err}
-	}
+func externalMounts(c *container, s *specs.Spec, mounts []*mountinfo.Info) ([]externalMount, error) {
 	configured, err := c.configuredMounts(s)
 	if err != nil {
 		return nil, err

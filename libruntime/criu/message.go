@@ -1,9 +1,9 @@
 package criu
 
 import (
-	"encoding/binary"
-	"errors"
 	"strconv"
+
+	"github.com/bailey-oci/bailey/internal/protobuf"
 )
 
 // request is a kind of request (enum criu_req_type).
@@ -35,20 +35,7 @@ func (r request) String() string {
 // message is a message of Protocol Buffers being put together. Fields that are not set are left out.
 type message []byte
 
-// The types of fields: a number of variable length, and bytes with their length before them.
-const (
-	varint  = 0
-	fixed64 = 1
-	bytes   = 2
-	fixed32 = 5
-)
-
-func (m *message) tag(field, kind uint64) { *m = binary.AppendUvarint(*m, field<<3|kind) }
-
-func (m *message) number(field, v uint64) {
-	m.tag(field, varint)
-	*m = binary.AppendUvarint(*m, v)
-}
+func (m *message) number(field, v uint64) { *m = protobuf.AppendNumber(*m, field, v) }
 
 func (m *message) set(field uint64, v bool) {
 	if v {
@@ -62,10 +49,7 @@ func (m *message) text(field uint64, s string) {
 	}
 }
 
-func (m *message) inner(field uint64, inner message) {
-	m.tag(field, bytes)
-	*m = append(binary.AppendUvarint(*m, uint64(len(inner))), inner...)
-}
+func (m *message) inner(field uint64, inner message) { *m = protobuf.AppendBytes(*m, field, inner) }
 
 // fd adds a descriptor, an int32 of which -1 means none.
 func (m *message) fd(field uint64, fd int) {
@@ -160,21 +144,21 @@ type response struct {
 // decode reads a message criu_resp. What it does not know it passes over.
 func decode(b []byte) (*response, error) {
 	r := new(response)
-	err := fields(b, func(field, v uint64, inner []byte) error {
+	err := protobuf.Fields(b, func(field, v uint64, inner []byte) error {
 		switch field {
 		case 1:
 			r.kind = request(v)
 		case 2:
 			r.success = v != 0
 		case 4: // criu_restore_resp
-			return fields(inner, func(field, v uint64, _ []byte) error {
+			return protobuf.Fields(inner, func(field, v uint64, _ []byte) error {
 				if field == 1 {
 					r.pid = int(int32(v))
 				}
 				return nil
 			})
 		case 5: // criu_notify
-			return fields(inner, func(field, v uint64, inner []byte) error {
+			return protobuf.Fields(inner, func(field, v uint64, inner []byte) error {
 				switch field {
 				case 1:
 					r.script = string(inner)
@@ -186,7 +170,7 @@ func decode(b []byte) (*response, error) {
 		case 7:
 			r.errno = int32(v)
 		case 8: // criu_features
-			return fields(inner, func(field, v uint64, _ []byte) error {
+			return protobuf.Fields(inner, func(field, v uint64, _ []byte) error {
 				switch field {
 				case 1:
 					r.features.TrackMemory = v != 0
@@ -201,45 +185,4 @@ func decode(b []byte) (*response, error) {
 		return nil
 	})
 	return r, err
-}
-
-var errMalformed = errors.New("a message that is not understood")
-
-// fields calls do with every field of a message that is a number (v) or bytes (inner).
-func fields(b []byte, do func(field, v uint64, inner []byte) error) error {
-	for len(b) > 0 {
-		tag, n := binary.Uvarint(b)
-		if n <= 0 || tag>>3 == 0 {
-			return errMalformed
-		}
-		b = b[n:]
-		var v uint64
-		var inner []byte
-		switch tag & 7 {
-		case varint:
-			if v, n = binary.Uvarint(b); n <= 0 {
-				return errMalformed
-			}
-			b = b[n:]
-		case bytes:
-			size, n := binary.Uvarint(b)
-			if n <= 0 || size > uint64(len(b)-n) {
-				return errMalformed
-			}
-			inner, b = b[n:n+int(size)], b[n+int(size):]
-		case fixed64, fixed32:
-			size := map[uint64]int{fixed64: 8, fixed32: 4}[tag&7]
-			if size > len(b) {
-				return errMalformed
-			}
-			b = b[size:]
-			continue
-		default:
-			return errMalformed
-		}
-		if err := do(tag>>3, v, inner); err != nil {
-			return err
-		}
-	}
-	return nil
 }

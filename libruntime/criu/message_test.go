@@ -3,6 +3,8 @@ package criu
 import (
 	"os"
 	"testing"
+
+	"github.com/bailey-oci/bailey/internal/protobuf"
 )
 
 // What is put together is taken apart again; the numbers are those of CRIU's rpc.proto.
@@ -15,7 +17,7 @@ func TestMessages(t *testing.T) {
 	o := Options{Images: f, Work: f, PID: 300, Root: "/root", ShellJob: true, StatusFD: -1,
 		External: []string{"mnt[/a]:/b", "file[1:2]"}, Inherit: []Inherited{{Key: "pipe:[1]"}, {Key: "pipe:[2]"}}}
 	got := make(map[uint64][]any)
-	if err := fields(o.encode(), func(field, v uint64, inner []byte) error {
+	if err := protobuf.Fields(o.encode(), func(field, v uint64, inner []byte) error {
 		if inner != nil {
 			got[field] = append(got[field], string(inner))
 		} else {

@@ -3,49 +3,49 @@ package wire
 import (
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/bailey-oci/bailey/internal/protobuf"
 )
 
 // message is a message being put together. As proto3 has it, what is zero is left out.
 type message []byte
 
-func (m *message) number(field protowire.Number, v uint64) {
+func (m *message) number(field uint64, v uint64) {
 	if v != 0 {
-		*m = protowire.AppendVarint(protowire.AppendTag(*m, field, protowire.VarintType), v)
+		*m = protobuf.AppendNumber(*m, field, v)
 	}
 }
 
-func (m *message) set(field protowire.Number, v bool) {
+func (m *message) set(field uint64, v bool) {
 	if v {
 		m.number(field, 1)
 	}
 }
 
-func (m *message) text(field protowire.Number, s string) {
+func (m *message) text(field uint64, s string) {
 	if s != "" {
-		*m = protowire.AppendString(protowire.AppendTag(*m, field, protowire.BytesType), s)
+		*m = protobuf.AppendBytes(*m, field, s)
 	}
 }
 
-func (m *message) texts(field protowire.Number, list []string) {
+func (m *message) texts(field uint64, list []string) {
 	for _, s := range list {
-		*m = protowire.AppendString(protowire.AppendTag(*m, field, protowire.BytesType), s)
+		*m = protobuf.AppendBytes(*m, field, s)
 	}
 }
 
-func (m *message) bytes(field protowire.Number, b []byte) {
+func (m *message) bytes(field uint64, b []byte) {
 	if len(b) > 0 {
 		m.inner(field, b)
 	}
 }
 
 // inner adds a message that is there even if it is empty.
-func (m *message) inner(field protowire.Number, inner message) {
-	*m = protowire.AppendBytes(protowire.AppendTag(*m, field, protowire.BytesType), inner)
+func (m *message) inner(field uint64, inner message) {
+	*m = protobuf.AppendBytes(*m, field, inner)
 }
 
 // time adds a google.protobuf.Timestamp; the zero time is left out.
-func (m *message) time(field protowire.Number, t time.Time) {
+func (m *message) time(field uint64, t time.Time) {
 	if t.IsZero() {
 		return
 	}
@@ -57,7 +57,7 @@ func (m *message) time(field protowire.Number, t time.Time) {
 
 // field is one field of a message that is read: a number, or bytes, which are those of the message.
 type field struct {
-	number protowire.Number
+	number uint64
 	value  uint64
 	bytes  []byte
 }
@@ -66,33 +66,7 @@ func (f *field) text() string { return string(f.bytes) }
 
 // fields calls do with the fields of a message. Those of fixed size, which no message here has, are left out.
 func fields(b []byte, do func(f field) error) error {
-	for len(b) > 0 {
-		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		f := field{number: number}
-		switch kind {
-		case protowire.VarintType:
-			f.value, n = protowire.ConsumeVarint(b)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(b)
-		default:
-			if n = protowire.ConsumeFieldValue(number, kind, b); n >= 0 {
-				b = b[n:]
-				continue
-			}
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		if err := do(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return protobuf.Fields(b, func(number, v uint64, inner []byte) error { return do(field{number, v, inner}) })
 }
 
 // Any is a google.protobuf.Any: a value of whatever type.

@@ -1,13 +1,13 @@
 package wire
 
 import (
-	"google.golang.org/protobuf/encoding/protowire"
+	"encoding/binary"
 
 	"github.com/bailey-oci/bailey/libruntime"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
 )
 
-func protoNumber(n int) protowire.Number { return protowire.Number(n) }
+func protoNumber(n int) uint64 { return uint64(n) }
 
 // metricsV1 returns io.containerd.cgroups.v1.Metrics.
 func metricsV1(s *libruntime.Stats) message {
@@ -45,7 +45,7 @@ func cpuV1(c *cgroup.CPUStats) message {
 	usage.number(3, c.Usage.User)
 	var each []byte
 	for _, v := range c.Usage.PerCPU {
-		each = protowire.AppendVarint(each, v)
+		each = binary.AppendUvarint(each, v)
 	}
 	usage.bytes(4, each)
 	throttle.number(1, c.Throttling.Periods)

@@ -4,7 +4,7 @@ import (
 	"math"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/bailey-oci/bailey/internal/protobuf"
 
 	"github.com/bailey-oci/bailey/libruntime"
 	"github.com/bailey-oci/bailey/libruntime/cgroup"
@@ -74,7 +74,7 @@ func memoryV2(s *cgroup.MemoryStats) message {
 }
 
 // pressure adds PSIStats.
-func (m *message) pressure(field protowire.Number, p *cgroup.PSI) {
+func (m *message) pressure(field uint64, p *cgroup.PSI) {
 	if p == nil {
 		return
 	}
@@ -90,9 +90,9 @@ func (m *message) pressure(field protowire.Number, p *cgroup.PSI) {
 	m.inner(field, stats)
 }
 
-func (m *message) double(field protowire.Number, v float64) {
+func (m *message) double(field uint64, v float64) {
 	if v != 0 {
-		*m = protowire.AppendFixed64(protowire.AppendTag(*m, field, protowire.Fixed64Type), math.Float64bits(v))
+		*m = protobuf.AppendFixed64(*m, field, math.Float64bits(v))
 	}
 }
 
