@@ -80,21 +80,16 @@ test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual mac
 	scripts/vm build $(VM)
 	scripts/test-vm $(VM) $(VM_TESTS)
 
-# Daemons, in namespaces of their own: Debian's and the newest, which is built here (some minutes, once).
-ENGINES := $(CURDIR)/build/engines
-ENGINE_VIEWS := v1 v2
-test-engines: build ## containerd's shim with real daemons (root); ENGINE_RUN=PATTERN for some
+# Daemons, in namespaces of their own: Debian's, and the newest, which are built here (some minutes, once).
+ENGINES ?= containerd
+test-engines: build ## bailey under real engines (root); ENGINES=, ENGINE_VIEWS=, ENGINE_RUN=PATTERN for some
 	@scripts/install-deps engines
 	@scripts/criu build/criu
-	mkdir -p $(ENGINES)
-	cd integration/containerd && CGO_ENABLED=0 $(GO) build -trimpath -tags no_btrfs,no_devmapper,no_zfs,no_cri -ldflags '-s -w' -o $(ENGINES)/ tool
-	cd integration/containerd && CGO_ENABLED=0 $(GO) test -c -o $(ENGINES)/containerd.test .
-	for view in $(ENGINE_VIEWS); do cd $(ENGINES) && BAILEY_ENGINES=$(ENGINES) BAILEY_BIN=$(CURDIR)/bin \
-		BAILEY_CRIU=$(CURDIR)/build/criu PATH=$(CURDIR)/build/criu/bin:$$PATH $(CURDIR)/scripts/sandbox $$view \
-		./containerd.test -test.v -test.timeout 15m -test.run '$(ENGINE_RUN)' || exit 1; done
+	scripts/test-engines $(ENGINES)
 
-bench-engines: ENGINE_RUN := TestCompare
-bench-engines: ENGINE_VIEWS := v1
+bench-engines: ENGINES := containerd
+bench-engines: export ENGINE_RUN := TestCompare
+bench-engines: export ENGINE_VIEWS := v1
 bench-engines: export BAILEY_COMPARE ?= 30
 bench-engines: test-engines ## containerd with this shim against its own with runc and crun (root)
 
@@ -105,7 +100,7 @@ lint-go: $(LINT) embedded
 	$(LINT) config verify
 	$(LINT) run ./...
 	CGO_ENABLED=0 $(LINT) run --tests=false ./libruntime/seccomp ./nsexec .
-	cd integration/containerd && ../../$(LINT) run ./...
+	cd integration && ../$(LINT) run ./...
 
 # Built once; compiling it takes a minute or two.
 $(LINT): tools/go.mod tools/go.sum

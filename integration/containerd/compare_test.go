@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
 // CompareVariable names the variable with how often TestCompare measures; without it nothing is measured.
@@ -69,7 +71,7 @@ func TestCompare(t *testing.T) {
 			}
 			table.WriteByte('\n')
 		}
-		t.Log("\n" + table.String())
+		engine.Tell(t, table.String())
 	})
 }
 

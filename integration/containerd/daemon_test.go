@@ -15,6 +15,8 @@ import (
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+
+	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
 const (
@@ -57,11 +59,11 @@ func withDaemons(t *testing.T, test func(t *testing.T, d *daemon)) {
 			d := &daemon{t: t, dir: t.TempDir(), path: programs[0], ctr: programs[1]}
 			d.ctx = namespaces.WithNamespace(t.Context(), namespace)
 			d.start()
-			d.Ctr("images", "import", buildImage(t, t.TempDir()))
+			d.Ctr("images", "import", engine.BusyboxImage(t, t.TempDir()))
 			before := takeInventory(t)
 			test(t, d)
 			if !t.Failed() {
-				before.compare(t)
+				before.Compare(t, func() engine.Inventory { return takeInventory(t) })
 			}
 		})
 	}
@@ -155,70 +157,26 @@ func (d *daemon) command(args ...string) *exec.Cmd {
 // run returns the arguments of a ctr run of this runtime.
 func (d *daemon) run(id string, args ...string) []string {
 	all := []string{"run", "--runtime", runtimeName, "--cgroup", cgroupOf(id)}
-	if exists("/sys/fs/cgroup/cgroup.controllers") && !v2Has("cpu") {
+	if engine.View() == "v2" && !engine.V2Has("cpu") {
 		all = append(all, "--cpu-shares", "0") // it has a default
 	}
 	return append(all, args...)
 }
 
 // cgroupOf returns a container's cgroup.
-func cgroupOf(id string) string { return "/" + os.Getenv("SANDBOX_TAG") + "/" + id }
+func cgroupOf(id string) string { return engine.Cgroup(id) }
 
 // eventually waits until something holds.
 func (d *daemon) eventually(what string, holds func() error) {
 	d.t.Helper()
-	eventually(d.t, what, holds)
+	engine.Eventually(d.t, what, holds)
 }
 
-func eventually(t testing.TB, what string, holds func() error) {
+// takeInventory tells what containers leave if they leave something.
+func takeInventory(t testing.TB) engine.Inventory {
 	t.Helper()
-	var err error
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if err = holds(); err == nil {
-			return
-		}
+	other := func(command string) bool {
+		return filepath.Base(strings.Fields(command)[0]) != "containerd-shim-bailey-v2"
 	}
-	t.Fatalf("%s: %v", what, err)
-}
-
-// inventory is what containers leave if they leave something.
-type inventory map[string]bool
-
-func takeInventory(t testing.TB) inventory {
-	t.Helper()
-	found := make(inventory)
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	must(t, err)
-	for line := range strings.Lines(string(mounts)) {
-		found["mount "+strings.Fields(line)[4]] = true
-	}
-	for _, pattern := range []string{
-		"/run/containerd/s/*", "/run/containerd/bailey/*/[^@]*", "/run/containerd/fifo/*",
-		"/sys/fs/cgroup/" + os.Getenv("SANDBOX_TAG") + "/*", "/sys/fs/cgroup/*/" + os.Getenv("SANDBOX_TAG") + "/*",
-	} {
-		paths, err := filepath.Glob(pattern)
-		must(t, err)
-		for _, p := range paths {
-			if st, err := os.Stat(p); err == nil && (st.IsDir() || !strings.HasPrefix(p, "/sys/")) {
-				found[p] = true
-			}
-		}
-	}
-	for _, s := range shims(t) {
-		found[fmt.Sprintf("shim %d", s)] = true
-	}
-	return found
-}
-
-// compare waits until nothing is there that was not there before.
-func (i inventory) compare(t testing.TB) {
-	t.Helper()
-	eventually(t, "nothing is left", func() error {
-		for what := range takeInventory(t) {
-			if !i[what] {
-				return fmt.Errorf("there is %s", what)
-			}
-		}
-		return nil
-	})
+	return engine.TakeInventory(t, other, "/run/containerd/s/*", "/run/containerd/bailey/*/[^@]*", "/run/containerd/fifo/*")
 }

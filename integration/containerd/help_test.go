@@ -16,14 +16,9 @@ import (
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/proto"
-)
 
-func contains(text, part string) error {
-	if !strings.Contains(text, part) {
-		return fmt.Errorf("%q lacks %q", text, part)
-	}
-	return nil
-}
+	"github.com/bailey-oci/bailey/integration/internal/engine"
+)
 
 // memoryLimit limits memory, and swap with it.
 func memoryLimit(limit int64) oci.SpecOpts {
@@ -86,7 +81,7 @@ func (d *daemon) events() *told {
 func (o *told) want(t testing.TB, words ...string) {
 	t.Helper()
 	want := strings.Join(words, ", ")
-	eventually(t, "the events are "+want, func() error {
+	engine.Eventually(t, "the events are "+want, func() error {
 		got := o.get()
 		var once []string
 		for i, w := range got {

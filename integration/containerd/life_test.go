@@ -14,6 +14,8 @@ import (
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
 func TestRun(t *testing.T) {
@@ -122,7 +124,7 @@ func TestPause(t *testing.T) {
 func TestStatsAndUpdate(t *testing.T) {
 	withDaemons(t, func(t *testing.T, d *daemon) {
 		k := d.startTask("stats", shell("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo done; sleep 1000"))
-		d.eventually("the payload has worked", func() error { return contains(k.out.String(), "done") })
+		d.eventually("the payload has worked", func() error { return engine.Contains(k.out.String(), "done") })
 		m, err := k.Metrics(d.ctx)
 		must(t, err)
 		var cpu, memory uint64
@@ -137,7 +139,7 @@ func TestStatsAndUpdate(t *testing.T) {
 		case "io.containerd.cgroups.v2.Metrics":
 			var stats v2.Metrics
 			must(t, proto.Unmarshal(m.Data.Value, &stats))
-			if cpu = stats.CPU.UsageUsec; !v2Has("memory") {
+			if cpu = stats.CPU.UsageUsec; !engine.V2Has("memory") {
 				memory = 1
 			} else {
 				memory = stats.Memory.Usage
@@ -149,7 +151,7 @@ func TestStatsAndUpdate(t *testing.T) {
 			t.Errorf("CPU time %d, memory %d", cpu, memory)
 		}
 		limit := int64(64 << 20)
-		if path := "/sys/fs/cgroup/memory" + cgroupOf("stats") + "/memory.limit_in_bytes"; exists(path) {
+		if path := "/sys/fs/cgroup/memory" + cgroupOf("stats") + "/memory.limit_in_bytes"; engine.Exists(path) {
 			must(t, k.Update(d.ctx, client.WithResources(&specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit}})))
 			if got, err := os.ReadFile(path); err != nil || strings.TrimSpace(string(got)) != strconv.FormatInt(limit, 10) {
 				t.Errorf("the limit is %s, %v", got, err)
@@ -157,16 +159,6 @@ func TestStatsAndUpdate(t *testing.T) {
 		}
 		k.end()
 	})
-}
-
-func v2Has(controller string) bool {
-	b, _ := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
-	return strings.Contains(string(b), controller)
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // What is told of a container comes in the order in which it happens.
@@ -183,7 +175,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestOutOfMemory(t *testing.T) {
-	if !exists("/sys/fs/cgroup/memory") && !v2Has("memory") {
+	if !engine.Exists("/sys/fs/cgroup/memory") && !engine.V2Has("memory") {
 		t.Skip("no memory controller in this view")
 	}
 	withDaemons(t, func(t *testing.T, d *daemon) {

@@ -16,6 +16,8 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/containerd/v2/pkg/oci"
+
+	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
 // openTerminal returns a terminal's master and the path of its other end.
@@ -54,10 +56,10 @@ func TestTerminal(t *testing.T) {
 		go func() { _, _ = io.Copy(&out, master) }()
 		say := func(line, want string) {
 			t.Helper()
-			eventually(t, "the answer to "+line, func() error {
+			engine.Eventually(t, "the answer to "+line, func() error {
 				_, _ = io.WriteString(master, line+"\n")
 				time.Sleep(100 * time.Millisecond)
-				return contains(out.String(), want)
+				return engine.Contains(out.String(), want)
 			})
 		}
 		say("tty", "/dev/pts/0")
@@ -117,7 +119,7 @@ func TestStreamsBelongToTheUser(t *testing.T) {
 		}
 		k.remove()
 		for _, want := range []string{"first", "second"} {
-			if err := contains(k.out.String(), want); err != nil {
+			if err := engine.Contains(k.out.String(), want); err != nil {
 				t.Error(err)
 			}
 		}
@@ -131,7 +133,7 @@ func TestLogFile(t *testing.T) {
 		must(t, k.Start(d.ctx))
 		k.status()
 		k.remove()
-		if got, err := os.ReadFile(path); err != nil || contains(string(got), "out\n") != nil || contains(string(got), "err\n") != nil {
+		if got, err := os.ReadFile(path); err != nil || engine.Contains(string(got), "out\n") != nil || engine.Contains(string(got), "err\n") != nil {
 			t.Errorf("%q, %v", got, err)
 		}
 	})
@@ -147,7 +149,7 @@ func TestLogProgram(t *testing.T) {
 		must(t, k.Start(d.ctx))
 		k.status()
 		k.remove()
-		eventually(t, "the program has logged", func() error {
+		engine.Eventually(t, "the program has logged", func() error {
 			got, err := os.ReadFile(dir + "/out")
 			if err == nil && string(got) != namespace+" logged key value\nhello\n" {
 				err = fmt.Errorf("%q", got)
@@ -183,7 +185,7 @@ func ownIDs(t *testing.T, d *daemon) {
 	var tasks [2]*task
 	for i := range tasks {
 		tasks[i] = d.startTask("own-"+d.snapshotter+strconv.Itoa(i), shell("id -u; touch /made; echo x > /dev/stdout; sleep 1000"))
-		eventually(t, "the payload runs", func() error { return contains(tasks[i].out.String(), "x") })
+		engine.Eventually(t, "the payload runs", func() error { return engine.Contains(tasks[i].out.String(), "x") })
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(int(tasks[i].Pid())) + "/uid_map")
 		must(t, err)
 		maps[i] = string(bytes.TrimSpace(b))

@@ -13,6 +13,8 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/containerd/v2/pkg/oci"
+
+	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
 // parallel calls do with 0 to n-1, ten at a time.
@@ -37,7 +39,7 @@ func TestHundredContainers(t *testing.T) {
 			// processors are scarce; so the end comes a little later.
 			script := "echo " + id + "; sleep 0.2; exit " + strconv.Itoa(i)
 			if out, status := d.ctrStatus(d.run(id, "--rm", image, id, "/bin/sh", "-c", script)...); status != i ||
-				contains(out, id) != nil {
+				engine.Contains(out, id) != nil {
 				t.Errorf("%s: exit status %d: %s", id, status, out)
 			}
 		})
@@ -58,7 +60,7 @@ func TestHundredExecs(t *testing.T) {
 		pid := shim(t, "execs")
 		before := descriptors(t, pid)
 		parallel(100, run)
-		eventually(t, "as many descriptors as before", func() error {
+		engine.Eventually(t, "as many descriptors as before", func() error {
 			if now := descriptors(t, pid); now > before {
 				return fmt.Errorf("%d descriptors, %d before", now, before)
 			}
@@ -91,7 +93,7 @@ func TestPod(t *testing.T) {
 		if n := len(shims(t)); n != 1 {
 			t.Errorf("%d shims for a pod", n)
 		}
-		eventually(t, "as many descriptors as before", func() error {
+		engine.Eventually(t, "as many descriptors as before", func() error {
 			if now := descriptors(t, pid); now > before {
 				return fmt.Errorf("%d descriptors, %d before", now, before)
 			}
@@ -106,7 +108,7 @@ func TestSharedPIDs(t *testing.T) {
 	withDaemons(t, func(t *testing.T, d *daemon) {
 		k := d.startTask("shared", shell("(sleep 0.2 &) ; (sleep 0.3 &); (sleep 1000 &); sleep 1000"), oci.WithHostNamespace("pid"))
 		pid := shim(t, "shared")
-		eventually(t, "orphans are adopted", func() error {
+		engine.Eventually(t, "orphans are adopted", func() error {
 			if n := len(children(t, pid)); n < 2 {
 				return fmt.Errorf("%d children", n)
 			}
@@ -118,7 +120,7 @@ func TestSharedPIDs(t *testing.T) {
 				t.Errorf("exec %d: exit status %d", i, status)
 			}
 		}
-		eventually(t, "orphans are reaped", func() error {
+		engine.Eventually(t, "orphans are reaped", func() error {
 			for child, state := range children(t, pid) {
 				if state == "Z" {
 					return fmt.Errorf("%d is a zombie", child)
@@ -130,7 +132,7 @@ func TestSharedPIDs(t *testing.T) {
 		must(t, err)
 		must(t, k.Kill(d.ctx, syscall.SIGKILL))
 		k.status()
-		eventually(t, "all have ended", func() error {
+		engine.Eventually(t, "all have ended", func() error {
 			for _, p := range all {
 				if alive(int(p.Pid)) {
 					return fmt.Errorf("%d lives", p.Pid)
@@ -175,7 +177,7 @@ func TestKilledDaemon(t *testing.T) {
 		}
 		events := d.events()
 		stays.end()
-		eventually(t, "the end is told of", func() error { return contains(strings.Join(events.get(), ", "), "exit stays, delete") })
+		engine.Eventually(t, "the end is told of", func() error { return engine.Contains(strings.Join(events.get(), ", "), "exit stays, delete") })
 	})
 }
 
@@ -185,7 +187,7 @@ func TestKilledShim(t *testing.T) {
 		k := d.startTask("killed", withArgs("/bin/sleep", "1000"))
 		payload := int(k.Pid())
 		must(t, syscall.Kill(shim(t, "killed"), syscall.SIGKILL))
-		eventually(t, "the payload has ended", func() error {
+		engine.Eventually(t, "the payload has ended", func() error {
 			if alive(payload) {
 				return fmt.Errorf("%d lives", payload)
 			}
@@ -193,7 +195,7 @@ func TestKilledShim(t *testing.T) {
 		})
 		k.IO().Cancel()
 		must(t, k.IO().Close())
-		eventually(t, "the container can be deleted", func() error {
+		engine.Eventually(t, "the container can be deleted", func() error {
 			_, _ = k.Delete(d.ctx)
 			return k.container.Delete(d.ctx, client.WithSnapshotCleanup)
 		})

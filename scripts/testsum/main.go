@@ -5,7 +5,8 @@
 // Usage: testsum ARGS [-- ARGS]...; each group of arguments is one `go test` run, one after the other. The group "-"
 // is none: it stands for the events of a run elsewhere, in the form of test2json, on standard input. With -rows FILE
 // before the groups, each test that a row of the table FILE names must have passed, with -rows-vm FILE each that it names
-// for virtual machines; what was skipped is named as not shown.
+// for virtual machines; what was skipped is named as not shown. With -tell FILE, what the tests have written to FILE comes
+// before the line.
 // Tests and subtests count alike. What cannot be counted as a test but is broken (a package that does not
 // compile, a test binary that dies, a go command that fails) counts as one failure each. The exit status
 // is 1 if anything failed or if nothing passed.
@@ -40,15 +41,27 @@ type sum struct {
 
 func main() {
 	s := newSum(os.Stdout)
-	args, table, vm := os.Args[1:], "", false
-	if len(args) > 1 && strings.HasPrefix(args[0], "-rows") {
-		table, vm, args = args[1], args[0] == "-rows-vm", args[2:]
+	args, table, vm, told := os.Args[1:], "", false, ""
+options:
+	for len(args) > 1 {
+		switch args[0] {
+		case "-tell":
+			told = args[1]
+		case "-rows", "-rows-vm":
+			table, vm = args[1], args[0] == "-rows-vm"
+		default:
+			break options
+		}
+		args = args[2:]
 	}
 	for _, args := range groups(args) {
 		s.run(args)
 	}
 	if table != "" {
 		s.compare(table, vm)
+	}
+	if b, err := os.ReadFile(told); told != "" && err == nil {
+		fmt.Printf("%s", b)
 	}
 	fmt.Printf("%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
 	if s.failed > 0 || s.passed == 0 {

@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/bailey-oci/bailey/internal/guide"
 	"github.com/bailey-oci/bailey/tests/internal/harness"
 )
 
@@ -18,10 +19,8 @@ func TestGuides(t *testing.T) {
 	for _, page := range []string{"user-namespaces.md"} {
 		t.Run(page, func(t *testing.T) {
 			e := newMachine(t)
-			all := steps(t, harness.Source(t, "docs/"+page))
-			if len(all) == 0 {
-				t.Fatal("no commands")
-			}
+			all, err := guide.Read(harness.Source(t, "docs/"+page))
+			e.Must(err)
 			dirs := cgroups(e)
 			first := newShell(e, root, dirs, nil)
 			defer first.end()
@@ -29,8 +28,8 @@ func TestGuides(t *testing.T) {
 			defer second.end()
 			shells := map[bool]*shell{true: first, false: second}
 			for _, s := range all {
-				if out := shells[s.root].run(s.command); !s.pattern().MatchString(out) {
-					t.Errorf("%s:%d: %s\nprints\n%s", page, s.line, s.command, out)
+				if out := shells[s.Root].run(s.Command); !s.Pattern().MatchString(out) {
+					t.Errorf("%s:%d: %s\nprints\n%s", page, s.Line, s.Command, out)
 				}
 			}
 		})

@@ -1,8 +1,8 @@
-module github.com/bailey-oci/bailey/integration/containerd
+module github.com/bailey-oci/bailey/integration
 
 go 1.26.6
 
-replace github.com/bailey-oci/bailey => ../..
+replace github.com/bailey-oci/bailey => ..
 
 require (
 	github.com/bailey-oci/bailey v0.0.0-00010101000000-000000000000
