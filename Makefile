@@ -12,7 +12,8 @@ BENCH    ?=
 
 ARCH  := $(shell $(GO) env GOARCH)
 # The binary has no C library in it: the preamble is a program of its own, and so is what needs libseccomp.
-BUILD := -trimpath -buildvcs=false -tags urfave_cli_no_docs -ldflags '-s -w -E baileyentry -X main.version=$(VERSION)'
+FLAGS := -trimpath -buildvcs=false -tags urfave_cli_no_docs
+BUILD := $(FLAGS) -ldflags '-s -w -E baileyentry -X main.version=$(VERSION)'
 SHIM  := -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 STATIC := -trimpath -buildvcs=false -tags netgo,osusergo -ldflags '-s -w -linkmode external -extldflags -static'
 COMPILER := libruntime/seccomp/compiler
@@ -141,7 +142,7 @@ fuzz: embedded ## fuzz the preamble for FUZZTIME seconds (600)
 manual deb deb-arm64: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
 manual: ## build/man, build/completion: from the command line as it is, and docs/policy.md
-	$(GO) run ./scripts/manual build
+	CGO_ENABLED=0 $(GO) run $(FLAGS) ./scripts/manual build
 
 # $(1): where the programs are; $(2): where everything goes.
 define place
