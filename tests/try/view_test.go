@@ -122,6 +122,11 @@ func TestWorkingDirectory(t *testing.T) {
 	}
 	u.o.Dir = u.home + "/project"
 	u.says("/etc\n", "--cwd", "/etc", "pwd")
+	// One that is closed to others is, to the command; unless it is given.
+	u.e.Must(os.Chmod(u.o.Dir, 0o700))
+	u.try("true").Fails(u.e, "EACCES", "mode 0700", "--ro .")
+	u.says("code\n", "--ro", ".", "cat", "code")
+	u.says("/\n", "--cwd", "/", "pwd")
 }
 
 // The configuration that is printed is the one that is run, and the plan is that of it.
