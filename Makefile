@@ -10,7 +10,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 FUZZTIME ?= 600
 BENCH    ?=
 
-ARCH  := $(shell $(GO) env GOARCH)
+ARCH  := $(shell $(GO) env GOARCH 2>/dev/null)
 # The binary has no C library in it: the preamble is a program of its own, and so is what needs libseccomp.
 FLAGS := -trimpath -buildvcs=false -tags urfave_cli_no_docs
 BUILD := $(FLAGS) -ldflags '-s -w -E baileyentry -X main.version=$(VERSION)'
@@ -45,6 +45,7 @@ define embed
 endef
 
 embedded: ## what the binary and its tests embed
+	@$(GO) list -m >/dev/null || { echo "this takes Go 1.26 or newer on PATH: https://go.dev/dl/" >&2; exit 1; }
 	@scripts/install-deps build
 	$(call embed,$(ARCH),CGO_ENABLED=1)
 
@@ -121,7 +122,7 @@ fmt: $(LINT) ## lay out all Go and C
 	$(LINT) fmt
 	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
-demo: build ## a tour
+demo: build ## a tour (root)
 	@scripts/install-deps demo
 	scripts/demo.sh
 
