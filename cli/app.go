@@ -163,8 +163,8 @@ func globalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "root", Usage: "directory of the containers' state", DefaultText: "/run/bailey"},
 		&cli.StringFlag{Name: "log", Usage: "file to write the log to"},
-		&cli.StringFlag{Name: "log-format", Usage: "text or json", Value: "text"},
-		&cli.StringFlag{Name: "log-level", Usage: "error, warning, info or debug", Value: "warning"},
+		&cli.StringFlag{Name: "log-format", Usage: logFormats.String(), Value: "text"},
+		&cli.StringFlag{Name: "log-level", Usage: logLevels.String(), Value: "warning"},
 		&cli.BoolFlag{Name: "debug", Usage: "log everything (--log-level debug)"},
 		&cli.StringFlag{Name: "cgroup-manager", Usage: "cgroupfs, systemd or disabled", Value: "cgroupfs"},
 		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "use the systemd cgroup driver (--cgroup-manager systemd)"},
