@@ -147,7 +147,8 @@ func noCommand(ctx *cli.Context) error {
 
 // arguments refuses a number of arguments other than least to most; most < 0 is any number.
 func arguments(ctx *cli.Context, least, most int) error {
-	n, what := ctx.NArg(), ""
+	n := ctx.NArg()
+	var what string
 	switch {
 	case n < least:
 		what = "an argument is missing"
