@@ -156,7 +156,7 @@ func TestUnseenProgram(t *testing.T) {
 	u.try(program).Fails(u.e, "not in the sandbox", "--ro "+u.home+"/other")
 	u.says("works\n", "--ro", u.home+"/other", program)
 	u.try("no-such-program").Fails(u.e, "executable file not found")
-	u.try().Fails(u.e, "arguments")
+	u.try().Fails(u.e, "argument is missing")
 	for _, flags := range []string{"--net=some", "--memory=much", "--pids=0", "--cap=FLY", "--user=root"} {
 		u.try(flags, "true").Fails(u.e, strings.SplitN(flags, "=", 2)[0])
 	}
