@@ -10,9 +10,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 FUZZTIME ?= 600
 BENCH    ?=
 
-ARCH  := $(shell $(GO) env GOARCH)
+ARCH  := $(shell $(GO) env GOARCH 2>/dev/null)
 # The binary has no C library in it: the preamble is a program of its own, and so is what needs libseccomp.
-BUILD := -trimpath -buildvcs=false -tags urfave_cli_no_docs -ldflags '-s -w -E baileyentry -X main.version=$(VERSION)'
+FLAGS := -trimpath -buildvcs=false -tags urfave_cli_no_docs
+BUILD := $(FLAGS) -ldflags '-s -w -E baileyentry -X main.version=$(VERSION)'
 SHIM  := -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 STATIC := -trimpath -buildvcs=false -tags netgo,osusergo -ldflags '-s -w -linkmode external -extldflags -static'
 COMPILER := libruntime/seccomp/compiler
@@ -26,7 +27,7 @@ ARM64_ENV     := CGO_ENABLED=1 GOARCH=arm64 CC=aarch64-linux-gnu-gcc \
 LINT := build/tools/golangci-lint
 
 .DEFAULT_GOAL := build
-.PHONY: help deps embedded build build-arm64 test test-vm test-engines bench-engines unit conformance lint lint-go lint-c lint-sh fmt demo bench attacks fuzz manual install clean
+.PHONY: help deps embedded build build-arm64 test test-vm test-engines bench-engines unit conformance lint lint-go lint-c lint-sh fmt demo bench attacks fuzz manual install uninstall deb deb-arm64 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +45,7 @@ define embed
 endef
 
 embedded: ## what the binary and its tests embed
+	@$(GO) list -m >/dev/null || { echo "this takes Go 1.26 or newer on PATH: https://go.dev/dl/" >&2; exit 1; }
 	@scripts/install-deps build
 	$(call embed,$(ARCH),CGO_ENABLED=1)
 
@@ -51,11 +53,12 @@ build: embedded ## bin/bailey and containerd's shim, static
 	CGO_ENABLED=0 $(GO) build $(BUILD) -o bin/bailey .
 	CGO_ENABLED=0 $(GO) build $(SHIM) -o bin/ ./cmd/containerd-shim-bailey-v2
 
-build-arm64: ## bin/bailey-arm64, cross-compiled
+build-arm64: ## both in bin/arm64, cross-compiled
 	@scripts/install-deps build arm64
 	@scripts/arm64-sysroot $(ARM64_SYSROOT)
 	$(call embed,arm64,$(ARM64_ENV),CC=aarch64-linux-gnu-gcc)
-	CGO_ENABLED=0 GOARCH=arm64 $(GO) build $(BUILD) -o bin/bailey-arm64 .
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) build $(BUILD) -o bin/arm64/bailey .
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) build $(SHIM) -o bin/arm64/ ./cmd/containerd-shim-bailey-v2
 
 # The conformance programs use fixed cgroup names and time things, so they come last, alone.
 TESTSUM      := $(GO) run ./scripts/testsum
@@ -81,7 +84,7 @@ test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual mac
 	scripts/test-vm $(VM) $(VM_TESTS)
 
 # Daemons, in namespaces of their own: Debian's, and the newest, which are built here (some minutes, once).
-ENGINES ?= containerd
+ENGINES ?= $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard integration/*/*_test.go)))))
 test-engines: build ## bailey under real engines (root); ENGINES=, ENGINE_VIEWS=, ENGINE_RUN=PATTERN for some
 	@scripts/install-deps engines
 	@scripts/criu build/criu
@@ -119,7 +122,7 @@ fmt: $(LINT) ## lay out all Go and C
 	$(LINT) fmt
 	clang-format -i $$(git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
-demo: build ## a tour
+demo: build ## a tour (root)
 	@scripts/install-deps demo
 	scripts/demo.sh
 
@@ -136,14 +139,43 @@ fuzz: embedded ## fuzz the preamble for FUZZTIME seconds (600)
 	@scripts/install-deps fuzz
 	$(MAKE) -C nsexec/fuzz run FUZZTIME=$(FUZZTIME)
 
-manual: ## build/man, build/completion: made from the command line as it is
-	$(GO) run ./scripts/manual build
+# What is made twice of one commit is the same to the byte.
+manual deb deb-arm64: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
-install: build manual ## into DESTDIR/PREFIX: sbin, bin, share/man, share/bash-completion
-	install -D -m 755 bin/bailey $(DESTDIR)$(PREFIX)/sbin/bailey
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/containerd-shim-bailey-v2
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 build/man/*.8
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions build/completion/bailey
+manual: ## build/man, build/completion: from the command line as it is, and docs/policy.md
+	CGO_ENABLED=0 $(GO) run $(FLAGS) ./scripts/manual build
+
+# $(1): where the programs are; $(2): where everything goes.
+define place
+	install -D -m 755 -t $(2)/sbin $(1)/bailey
+	install -D -m 755 -t $(2)/bin $(1)/containerd-shim-bailey-v2
+	install -D -m 644 -t $(2)/share/man/man5 build/man/*.5
+	install -D -m 644 -t $(2)/share/man/man8 build/man/*.8
+	install -D -m 644 -t $(2)/share/bash-completion/completions build/completion/bailey
+	install -D -m 644 -t $(2)/share/doc/bailey/examples docs/policy.example.toml
+endef
+
+install: build manual ## into DESTDIR/PREFIX: sbin, bin, share/man, share/bash-completion, share/doc
+	$(call place,bin,$(DESTDIR)$(PREFIX))
+
+uninstall: ## remove what install has put there
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/bailey bin/containerd-shim-bailey-v2 \
+		share/man/man5/bailey-policy.toml.5 share/man/man8/bailey.8 share/man/man8/bailey-*.8 \
+		share/man/man8/containerd-shim-bailey-v2.8 share/bash-completion/completions/bailey)
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/bailey
+
+# $(1): where the programs are; $(2): their architecture.
+define package
+	rm -rf build/deb/$(2)
+	$(call place,$(1),build/deb/$(2)/usr)
+	scripts/deb build/deb/$(2) $(2) '$(VERSION)' build
+endef
+
+deb: build manual ## build/bailey_VERSION_ARCH.deb, a Debian package
+	$(call package,bin,$(ARCH))
+
+deb-arm64: build-arm64 manual ## the same for arm64
+	$(call package,bin/arm64,arm64)
 
 clean: ## remove bin/ and build/
 	rm -rf bin build

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -56,6 +57,12 @@ func Main(args []string, version string) int { return run(args, version, os.Stdo
 // run is Main with the streams given.
 func run(args []string, version string, stdout, stderr io.Writer) int {
 	r := &reporter{stderr: stderr}
+	switch {
+	case len(args) == 1:
+		args = append(args, "--help")
+	case args[1] == "help": // as in "help run"
+		args = append(append(slices.Clone(args[:1]), args[2:]...), "--help")
+	}
 	app := newApp(args, version, r)
 	app.Writer, app.ErrWriter = stdout, stderr
 	err := app.Run(inOrder(app, args))
@@ -141,21 +148,24 @@ func noCommand(ctx *cli.Context) error {
 // arguments refuses a number of arguments other than least to most; most < 0 is any number.
 func arguments(ctx *cli.Context, least, most int) error {
 	n := ctx.NArg()
-	if n >= least && (most < 0 || n <= most) {
+	var what string
+	switch {
+	case n < least:
+		what = "an argument is missing"
+	case most >= 0 && n > most:
+		what = "one argument too many: " + strconv.Quote(ctx.Args().Get(most))
+	default:
 		return nil
 	}
-	return &fault.Error{
-		Step:   fmt.Sprintf("read the command line: %d arguments are not what %q takes", n, ctx.Command.Name),
-		Remedy: "bailey " + ctx.Command.Name + " " + ctx.Command.ArgsUsage,
-	}
+	return &fault.Error{Step: "read the command line: " + what, Remedy: strings.TrimSpace("bailey " + ctx.Command.Name + " " + ctx.Command.ArgsUsage)}
 }
 
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "root", Usage: "directory of the containers' state", DefaultText: "/run/bailey"},
 		&cli.StringFlag{Name: "log", Usage: "file to write the log to"},
-		&cli.StringFlag{Name: "log-format", Usage: "text or json", Value: "text"},
-		&cli.StringFlag{Name: "log-level", Usage: "error, warning, info or debug", Value: "warning"},
+		&cli.StringFlag{Name: "log-format", Usage: logFormats.String(), Value: "text"},
+		&cli.StringFlag{Name: "log-level", Usage: logLevels.String(), Value: "warning"},
 		&cli.BoolFlag{Name: "debug", Usage: "log everything (--log-level debug)"},
 		&cli.StringFlag{Name: "cgroup-manager", Usage: "cgroupfs, systemd or disabled", Value: "cgroupfs"},
 		&cli.BoolFlag{Name: "systemd-cgroup", Usage: "use the systemd cgroup driver (--cgroup-manager systemd)"},

@@ -66,10 +66,13 @@ func imageFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "file-locks", Usage: "allow locks on files"},
 		&cli.BoolFlag{Name: "lazy-pages", Usage: "leave memory to be fetched when it is touched"},
 		&cli.BoolFlag{Name: "auto-dedup", Usage: "drop memory from earlier images that later ones replace"},
-		&cli.StringFlag{Name: "manage-cgroups-mode", Usage: "soft, full, strict or ignore: which cgroups' settings are restored", Value: "soft"},
+		&cli.StringFlag{Name: "manage-cgroups-mode", Usage: cgroupModes.String() + ": which cgroups' settings are restored", Value: "soft"},
 		&cli.StringSliceFlag{Name: "empty-ns", Usage: "leave out what is in a namespace: network"},
 	}
 }
+
+// cgroupModes say which cgroups' settings are restored.
+var cgroupModes = words[criu.CgroupMode]{{"soft", criu.SoftCgroups}, {"full", criu.FullCgroups}, {"strict", criu.StrictCgroups}, {"ignore", criu.IgnoreCgroups}}
 
 func imageOptions(ctx *cli.Context) (libruntime.ImageOptions, error) {
 	opts := libruntime.ImageOptions{
@@ -77,17 +80,9 @@ func imageOptions(ctx *cli.Context) (libruntime.ImageOptions, error) {
 		TCPEstablished: ctx.Bool("tcp-established"), ExternalUnixSockets: ctx.Bool("ext-unix-sk"), ShellJob: ctx.Bool("shell-job"),
 		FileLocks: ctx.Bool("file-locks"), LazyPages: ctx.Bool("lazy-pages"), AutoDedup: ctx.Bool("auto-dedup"),
 	}
-	switch v := ctx.String("manage-cgroups-mode"); v {
-	case "soft":
-		opts.Cgroups = criu.SoftCgroups
-	case "full":
-		opts.Cgroups = criu.FullCgroups
-	case "strict":
-		opts.Cgroups = criu.StrictCgroups
-	case "ignore":
-		opts.Cgroups = criu.IgnoreCgroups
-	default:
-		return opts, badValue("manage-cgroups-mode", v, "soft, full, strict or ignore")
+	var err error
+	if opts.Cgroups, err = cgroupModes.of(ctx, "manage-cgroups-mode"); err != nil {
+		return opts, err
 	}
 	for _, v := range ctx.StringSlice("empty-ns") {
 		if v != "network" {

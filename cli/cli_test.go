@@ -30,8 +30,8 @@ func TestErrors(t *testing.T) {
 		"unknown command":      {[]string{"frobnicate"}, "unknown command \"frobnicate\""},
 		"unknown global flag":  {[]string{"--nope", "list"}, "-nope"},
 		"unknown flag":         {[]string{"list", "--nope"}, "list: "},
-		"no ID":                {[]string{"state"}, "0 arguments"},
-		"too many":             {[]string{"state", "a", "b"}, "2 arguments"},
+		"no ID":                {[]string{"state"}, "an argument is missing"},
+		"too many":             {[]string{"state", "a", "b"}, `one argument too many: "b"`},
 		"missing container":    {[]string{"state", "web"}, "state web: find container web: container does not exist"},
 		"kill missing":         {[]string{"kill", "web", "9"}, "container does not exist"},
 		"bad ID":               {[]string{"state", "../x"}, "invalid container ID format"},
@@ -43,8 +43,8 @@ func TestErrors(t *testing.T) {
 		"bad list format":      {[]string{"list", "--format", "xml"}, "--format"},
 		"bad preserve-fds":     {[]string{"create", "--preserve-fds", "-1", "web"}, "preserve-fds"},
 		"no bundle":            {[]string{"create", "--bundle", "/does/not/exist", "web"}, "no such file or directory"},
-		"exec without command": {[]string{"exec", "web"}, "1 arguments"},
-		"exec with both":       {[]string{"exec", "--process", "f", "web", "sh"}, "2 arguments"},
+		"exec without command": {[]string{"exec", "web"}, "an argument is missing"},
+		"exec with both":       {[]string{"exec", "--process", "f", "web", "sh"}, `one argument too many: "sh"`},
 		"update bad size":      {[]string{"update", "--memory", "1q", "web"}, "--memory"},
 		"update bad number":    {[]string{"update", "--cpu-quota", "1.5", "web"}, "--cpu-quota"},
 		"update no file":       {[]string{"update", "-r", "/does/not/exist", "web"}, "no such file"},
@@ -303,5 +303,27 @@ func TestFeatures(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(out), &f); err != nil || f.OCIVersionMax != specs.Version || len(f.MountOptions) < 30 || len(f.Linux.Capabilities) != 41 {
 		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// Help is there by the words that people try, and complete.
+func TestHelp(t *testing.T) {
+	bailey := func(args ...string) (int, string, string) {
+		var out, errs bytes.Buffer
+		status := run(append([]string{"bailey"}, args...), "1.2.3", &out, &errs)
+		return status, out.String(), errs.String()
+	}
+	for name, args := range map[string][]string{"nothing": nil, "help": {"help"}, "-h": {"-h"}, "--help": {"--help"}} {
+		if status, out, errs := bailey(args...); status != 0 || errs != "" || !strings.Contains(out, "--root value") || !strings.Contains(out, "checkpoint") {
+			t.Errorf("%s: %d, %q, %q", name, status, out, errs)
+		}
+	}
+	for name, args := range map[string][]string{"help run": {"help", "run"}, "run --help": {"run", "--help"}} {
+		if status, out, errs := bailey(args...); status != 0 || errs != "" || !strings.Contains(out, "bailey run") || !strings.Contains(out, "--detach") {
+			t.Errorf("%s: %d, %q, %q", name, status, out, errs)
+		}
+	}
+	if status, _, errs := bailey("help", "frob"); status != 1 || !strings.Contains(errs, `unknown command "frob"`) {
+		t.Errorf("help frob: %d, %q", status, errs)
 	}
 }

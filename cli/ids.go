@@ -52,6 +52,9 @@ func idsCommand(r *reporter) *cli.Command {
 			&cli.BoolFlag{Name: "repair", Usage: "check: repair what can be"},
 		},
 		Action: r.with(func(ctx *cli.Context, rt *libruntime.Runtime) error {
+			if err := arguments(ctx, 1, -1); err != nil {
+				return err
+			}
 			name := ctx.Args().First()
 			verb, ok := idsVerbs[name]
 			if !ok {

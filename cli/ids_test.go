@@ -185,10 +185,10 @@ func TestIDsUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "is nothing that ids does"},
+		{nil, "an argument is missing"},
 		{[]string{"frob"}, "is nothing that ids does"},
-		{[]string{"list", "web"}, "2 arguments"},
-		{[]string{"release"}, "1 arguments"},
+		{[]string{"list", "web"}, `one argument too many: "web"`},
+		{[]string{"release"}, "an argument is missing"},
 		{[]string{"list", "--repair"}, "no such flag (--repair)"},
 		{[]string{"check", "--svg", "x"}, "no such flag (--svg)"},
 		{[]string{"list", "-f", "xml"}, "--format"},

@@ -76,8 +76,8 @@ func TestPolicyCheck(t *testing.T) {
 		"no bundle":         {"FILE --bundle /does/not/exist", 1, nil, "ENOENT"},
 		"no file":           {"/does/not/exist", 1, nil, "no such file"},
 		"bad format":        {"FILE --format xml", 1, nil, "--format"},
-		"nothing to check":  {"", 1, nil, "1 arguments"},
-		"more than a check": {"FILE FILE", 1, nil, "3 arguments"},
+		"nothing to check":  {"", 1, nil, "an argument is missing"},
+		"more than a check": {"FILE FILE", 1, nil, "one argument too many"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := []string{"policy", "check"}

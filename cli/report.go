@@ -31,30 +31,24 @@ type reporter struct {
 func (r *reporter) configure(ctx *cli.Context) error {
 	r.path = ctx.String("log")
 	r.level = logrus.ErrorLevel // for the error below
-	switch v := ctx.String("log-format"); v {
-	case "text":
-	case "json":
-		r.json = true
-	default:
-		return badValue("log-format", v, "text or json")
+	var err error
+	if r.json, err = logFormats.of(ctx, "log-format"); err != nil {
+		return err
 	}
-	switch v := ctx.String("log-level"); v {
-	case "error":
-		r.level = logrus.ErrorLevel
-	case "warning":
-		r.level = logrus.WarnLevel
-	case "info":
-		r.level = logrus.InfoLevel
-	case "debug":
-		r.level = logrus.DebugLevel
-	default:
-		return badValue("log-level", v, "error, warning, info or debug")
+	level, err := logLevels.of(ctx, "log-level")
+	if err != nil {
+		return err
 	}
-	if ctx.Bool("debug") {
+	if r.level = level; ctx.Bool("debug") {
 		r.level = logrus.DebugLevel
 	}
 	return nil
 }
+
+var (
+	logFormats = words[bool]{{"text", false}, {"json", true}}
+	logLevels  = words[logrus.Level]{{"error", logrus.ErrorLevel}, {"warning", logrus.WarnLevel}, {"info", logrus.InfoLevel}, {"debug", logrus.DebugLevel}}
+)
 
 // warn reports what was asked for and not done without being an error.
 func (r *reporter) warn(message string) {

@@ -18,8 +18,9 @@ const hardenedID, hardenedSize = 100000, 65536
 
 func specCommand(*reporter) *cli.Command {
 	return &cli.Command{
-		Name:  "spec",
-		Usage: "write a config.json to start from",
+		Name:      "spec",
+		Usage:     "write a config.json to start from",
+		ArgsUsage: "[--bundle DIR] [--hardened] [--rootless]",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Usage: "directory to write it to", DefaultText: "working directory"},
 			&cli.BoolFlag{Name: "rootless", Usage: "for an ordinary user without subordinate IDs"},

@@ -256,17 +256,11 @@ func (c *creation) prepare() (map[plan.Slot]*os.File, error) {
 	o := c.rt.facts(c.bundle, c.opts, c.cgroup)
 	o.Attached = c.attached
 	c.rec.Sealed, c.rec.DeniedNamespaces = o.Seal, uint64(o.SeccompDenies)
-	program, err := c.rt.seccompProgram(c.spec)
-	if err == nil {
-		program, err = deny(program, o.SeccompDenies)
+	var err error
+	if o.SeccompProgram, o.SeccompFlags, err = c.rt.filter(c.spec, o.SeccompDenies, c.rt.cachedSeccomp); err != nil {
+		return nil, err
 	}
-	if err == nil {
-		if program != nil {
-			o.SeccompProgram, o.SeccompFlags = program.Filter, uint64(program.Flags)
-		}
-		c.plan, err = plan.Compile(c.spec, o)
-	}
-	if err != nil {
+	if c.plan, err = plan.Compile(c.spec, o); err != nil {
 		return nil, err
 	}
 	c.rt.warn(c.plan.Warnings...)

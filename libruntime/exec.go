@@ -237,15 +237,8 @@ func (e *execution) open(s *specs.Spec, cg *cgroup.Manager, files map[plan.Slot]
 	if byFile {
 		o.CgroupTasks, o.CgroupDirectory = o.CgroupTasks+1, false
 	}
-	program, err := e.rt.seccompProgram(s)
-	if err == nil {
-		program, err = deny(program, o.SeccompDenies)
-	}
-	if err != nil {
+	if o.SeccompProgram, o.SeccompFlags, err = e.rt.filter(s, o.SeccompDenies, e.rt.cachedSeccomp); err != nil {
 		return err
-	}
-	if program != nil {
-		o.SeccompProgram, o.SeccompFlags = program.Filter, uint64(program.Flags)
 	}
 	if e.plan, err = plan.CompileExec(e.process, s, o); err != nil {
 		return err

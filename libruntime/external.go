@@ -261,7 +261,7 @@ func externalMounts(c *container, s *specs.Spec, mounts []*mountinfo.Info) ([]ex
 				}
 				at = byID[at.Parent]
 			}
-			if of >= 0 && isBind(&s.Mounts[of]) {
+			if of >= 0 && plan.IsBind(&s.Mounts[of]) {
 				e.Destination, e.Below = s.Mounts[of].Destination, strings.TrimPrefix(m.Mountpoint, at.Mountpoint)
 				break
 			}
@@ -276,10 +276,6 @@ func externalMounts(c *container, s *specs.Spec, mounts []*mountinfo.Info) ([]ex
 		list = append(list, e)
 	}
 	return list, nil
-}
-
-func isBind(m *specs.Mount) bool {
-	return m.Type == "bind" || slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind")
 }
 
 // configuredMounts returns the mounts of config.json by the IDs of the container's mounts.
@@ -337,7 +333,7 @@ func (m *externalMount) source(b *bundle, cgroups map[string]string, notify func
 	}
 	for i := len(b.spec.Mounts) - 1; i >= 0; i-- {
 		c := &b.spec.Mounts[i]
-		if path.Clean(c.Destination) != path.Clean(m.Destination) || !isBind(c) {
+		if path.Clean(c.Destination) != path.Clean(m.Destination) || !plan.IsBind(c) {
 			continue
 		}
 		source := c.Source

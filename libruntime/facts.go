@@ -105,7 +105,7 @@ func unmappable(b *bundle, cgroupPaths map[string]string) map[int]bool {
 	found := make(map[int]bool)
 	for i := range b.spec.Mounts {
 		m := &b.spec.Mounts[i]
-		if !isBind(m) {
+		if !plan.IsBind(m) {
 			continue
 		}
 		source := m.Source
@@ -194,17 +194,30 @@ func mountName(path, sorted string) string {
 	return sorted
 }
 
-// seccompProgram compiles linux.seccomp, or takes it from the cache; nil where there is none.
-func (rt *Runtime) seccompProgram(s *specs.Spec) (*seccomp.Program, error) {
-	if s.Linux.Seccomp == nil {
-		return nil, nil
+// filter returns the program and the flags of a process's system-call filter: of linux.seccomp, which compile compiles, with
+// the kinds of namespaces on top that it is to deny. There is no program where neither asks for one.
+func (rt *Runtime) filter(s *specs.Spec, denies plan.Namespace, compile func(*specs.LinuxSeccomp) (*seccomp.Program, error)) (program []byte, flags uint64, err error) {
+	var p *seccomp.Program
+	if s.Linux.Seccomp != nil {
+		if p, err = compile(s.Linux.Seccomp); err != nil {
+			return nil, 0, err
+		}
+		rt.warn(p.Warnings...)
 	}
-	p, err := seccomp.NewCache(rt.seccompDir()).Load(s.Linux.Seccomp)
-	if err != nil {
-		return nil, err
+	if denies != 0 {
+		if p, err = seccomp.DenyNamespaces(p, uint32(denies)); err != nil {
+			return nil, 0, err
+		}
 	}
-	rt.warn(p.Warnings...)
-	return p, nil
+	if p == nil {
+		return nil, 0, nil
+	}
+	return p.Filter, uint64(p.Flags), nil
+}
+
+// cachedSeccomp compiles linux.seccomp, or takes it from the cache.
+func (rt *Runtime) cachedSeccomp(config *specs.LinuxSeccomp) (*seccomp.Program, error) {
+	return seccomp.NewCache(rt.seccompDir()).Load(config)
 }
 
 // seccompDir is where compiled filters are kept. Its name cannot be a container's ID.

@@ -124,7 +124,7 @@ func withOwners(path string, mounts []specs.Mount) []specs.Mount {
 	skip := unmappable(&bundle{path: path, spec: &specs.Spec{Mounts: mounts}}, nil)
 	for i := range mounts {
 		m := &mounts[i]
-		if !isBind(m) || skip[i] || len(m.UIDMappings) > 0 || slices.ContainsFunc(m.Options, func(o string) bool { return strings.Contains(o, "idmap") }) {
+		if !plan.IsBind(m) || skip[i] || len(m.UIDMappings) > 0 || slices.ContainsFunc(m.Options, func(o string) bool { return strings.Contains(o, "idmap") }) {
 			continue
 		}
 		option := "idmap"

@@ -11,7 +11,6 @@ import (
 	"github.com/bailey-oci/bailey/internal/userns"
 	"github.com/bailey-oci/bailey/libruntime/idmap"
 	"github.com/bailey-oci/bailey/libruntime/plan"
-	"github.com/bailey-oci/bailey/libruntime/seccomp"
 )
 
 // Seal says whether a payload is sealed: put into a second user and mount namespace, in which masks and read-only
@@ -104,12 +103,4 @@ func sharedIDs(s *specs.Spec) (uids, gids []plan.IDMapping) {
 		return list
 	}
 	return convert(u), convert(g)
-}
-
-// deny has a filter deny namespaces; there may have been none.
-func deny(p *seccomp.Program, kinds plan.Namespace) (*seccomp.Program, error) {
-	if kinds == 0 {
-		return p, nil
-	}
-	return seccomp.DenyNamespaces(p, uint32(kinds))
 }

@@ -37,19 +37,9 @@ func (rt *Runtime) Plan(opts *CreateOptions, attached bool) (*plan.Plan, error) 
 	if sealed, reason := opts.sealed(b.spec); !sealed && reason != "" {
 		rt.warn("not sealed: " + reason)
 	}
-	var program *seccomp.Program
-	if b.spec.Linux.Seccomp != nil {
-		// Past the cache, which would be written to.
-		if program, err = seccomp.Compile(b.spec.Linux.Seccomp); err != nil {
-			return nil, err
-		}
-		rt.warn(program.Warnings...)
-	}
-	if program, err = deny(program, o.SeccompDenies); err != nil {
+	// Past the cache, which would be written to.
+	if o.SeccompProgram, o.SeccompFlags, err = rt.filter(b.spec, o.SeccompDenies, seccomp.Compile); err != nil {
 		return nil, err
-	}
-	if program != nil {
-		o.SeccompProgram, o.SeccompFlags = program.Filter, uint64(program.Flags)
 	}
 	p, err := plan.Compile(b.spec, o)
 	if err == nil {

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"io/fs"
 	"strings"
 	"syscall"
 	"testing"
@@ -160,6 +161,23 @@ func TestBarred(t *testing.T) {
 	check(t, "for nobody", barred(seen{path: "/opt/x", mode: file | 0o644}, "x"), "executable for nobody", "chmod")
 	check(t, "not for others", barred(seen{path: "/opt/x", mode: file | 0o744}, "user 5"), "user 5 may not execute", "chmod")
 	check(t, "for all", barred(seen{path: "/opt/x", mode: file | 0o755}, "x"), "", "")
+}
+
+func TestEmptyRoot(t *testing.T) {
+	m := machine(false, 0, map[string]string{"/full/bin/sh": "", "/file/x": ""})
+	files := m.Files.(fstest.MapFS)
+	files["empty"] = &fstest.MapFile{Mode: 0o755 | fs.ModeDir}
+	files["points/proc"] = &fstest.MapFile{Mode: 0o755 | fs.ModeDir}
+	of := func(path string) *Failure {
+		return &Failure{Action: plan.ResolveExecutable{}, Errno: unix.ENOENT,
+			Plan: &plan.Plan{Ops: []plan.Op{{Action: plan.OpenTree{Slot: plan.SlotRoot, Path: path}}}}}
+	}
+	check(t, "nothing", m.Operation(of("/empty")), "the root filesystem /empty is empty", "tar -x -C /empty")
+	check(t, "mount points", m.Operation(of("/points")), "the root filesystem /points is empty", "unpack an image")
+	check(t, "a program", m.Operation(of("/full")), "", "")
+	check(t, "a file", m.Operation(of("/file")), "", "")
+	check(t, "no such root", m.Operation(of("/none")), "", "")
+	check(t, "none of ours", m.Operation(&Failure{Action: plan.ResolveExecutable{}, Errno: unix.ENOENT}), "", "")
 }
 
 func TestNotOurs(t *testing.T) {

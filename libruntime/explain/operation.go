@@ -62,6 +62,9 @@ func (m *Machine) Operation(f *Failure) Why {
 	case plan.Attach, plan.AttachConsole, plan.MakeDirectory, plan.MakeSymlink, plan.MaskPath, plan.ReadonlyPath:
 		return m.inRoot(f)
 	case plan.ResolveExecutable:
+		if f.Errno == unix.ENOENT {
+			return m.emptyRoot(f)
+		}
 		return m.executable(f)
 	case plan.ChangeDirectory:
 		return m.executable(f)

@@ -155,6 +155,26 @@ func (m *Machine) executable(f *Failure) Why {
 	return barred(s, f.asked())
 }
 
+// emptyRoot explains why a program does not exist by there being none at all: the root filesystem holds nothing but
+// directories to mount on.
+func (m *Machine) emptyRoot(f *Failure) Why {
+	root := f.source(plan.SlotRoot)
+	entries, err := fs.ReadDir(m.Files, strings.TrimPrefix(root, "/"))
+	if err != nil {
+		return Why{}
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			return Why{}
+		}
+		if below, err := fs.ReadDir(m.Files, strings.TrimPrefix(root, "/")+"/"+e.Name()); err != nil || len(below) > 0 {
+			return Why{}
+		}
+	}
+	return Why{"the root filesystem " + root + " is empty", "unpack an image into it, for one: " +
+		"podman export $(podman create docker.io/library/busybox) | tar -x -C " + root}
+}
+
 // barred explains by what was reached last. who is whom it is for.
 func barred(s seen, who string) Why {
 	switch {

@@ -32,9 +32,7 @@ var deviceLinks = [...]MakeSymlink{
 // mount covers /dev: that directory is somebody else's, often the host's own.
 func (c *compiler) devices() error {
 	for i := range c.spec.Mounts {
-		m := mountJob{Mount: &c.spec.Mounts[i]}
-		m.options = parseMountOptions(m.Options)
-		if m.isBind() && path.Clean("/"+m.Destination) == "/dev" {
+		if m := &c.spec.Mounts[i]; IsBind(m) && path.Clean("/"+m.Destination) == "/dev" {
 			return nil
 		}
 	}

@@ -44,7 +44,12 @@ func (m *mountJob) title() string {
 	return m.Type
 }
 
-func (m *mountJob) isBind() bool { return m.Type == "bind" || m.options.bind }
+func (m *mountJob) isBind() bool { return IsBind(m.Mount) }
+
+// IsBind reports whether a mount of config.json is a bind mount.
+func IsBind(m *specs.Mount) bool {
+	return m.Type == "bind" || slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind")
+}
 
 // inside reports whether the destination is dir or below it.
 func (m *mountJob) inside(dir string) bool {

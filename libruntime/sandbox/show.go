@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -45,6 +46,12 @@ func (b *builder) show() error {
 		return nil
 	}
 	if b.ordinary(cwd) {
+		var st unix.Stat_t
+		if err := unix.Stat(cwd, &st); b.root && err == nil && st.Mode&0o001 == 0 {
+			return &fault.Error{Step: "show " + cwd + " in the sandbox, where the command is to start", Err: unix.EACCES,
+				Cause:  fmt.Sprintf("the directory (mode %04o) is closed to others, and the command is another user than its owner", st.Mode&0o7777),
+				Remedy: "--ro . or --rw . for a command that is to have it as its owner has, --cwd / for one that does not need it"}
+		}
 		b.view.show(cwd, b.root, "rro")
 		b.note("read-only: " + cwd + ", the working directory")
 		return nil

@@ -46,14 +46,19 @@ func (r Root) Make() error {
 		err = os.MkdirAll(string(r), 0o700)
 	}
 	if err != nil && !errors.Is(err, unix.EEXIST) {
-		f := fault.Wrap(err, "make the state directory "+string(r), "--root")
-		if errors.Is(err, unix.EACCES) && os.Getenv("XDG_RUNTIME_DIR") == "" && os.Geteuid() != 0 {
-			f.Cause = "XDG_RUNTIME_DIR is not set, so the state directory of the system was used"
-			f.Remedy = "set XDG_RUNTIME_DIR (usually /run/user/UID), or give --root"
-		}
-		return f
+		return r.failed(err, "make")
 	}
 	return nil
+}
+
+// failed returns the error for what could not be done with the root directory.
+func (r Root) failed(err error, verb string) error {
+	f := fault.Wrap(err, verb+" the state directory "+string(r), "--root")
+	if errors.Is(err, unix.EACCES) && os.Getenv("XDG_RUNTIME_DIR") == "" && os.Geteuid() != 0 {
+		f.Cause = "XDG_RUNTIME_DIR is not set, so the state directory of the system was used"
+		f.Remedy = "set XDG_RUNTIME_DIR (usually /run/user/UID), or give --root"
+	}
+	return f
 }
 
 // path returns the directory of the container.
@@ -130,7 +135,7 @@ func (r Root) IDs() ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fault.Wrap(err, "list the state directory "+string(r), "--root")
+		return nil, r.failed(err, "list")
 	}
 	var ids []string
 	for _, e := range entries {

@@ -1,13 +1,17 @@
-// Manual writes the manual pages and the completion for bash of the command line as it is.
+// Manual writes the manual pages and the completion for bash of the command line as it is, and the pages of what is no
+// command: the policy, from its guide, and containerd's shim.
 //
-// Usage: manual DIR; the pages go to DIR/man, the completion to DIR/completion.
+// Usage: manual DIR, in the project's directory. The pages go to DIR/man, the completion to DIR/completion, in place of
+// what was there. The pages' date is $SOURCE_DATE_EPOCH's, or today.
 package main
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bailey-oci/bailey/cli"
 )
@@ -17,22 +21,57 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: manual DIR")
 		os.Exit(2)
 	}
+	if err := write(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "manual:", err)
+		os.Exit(1)
+	}
+}
+
+func write(dir string) error {
+	day, err := date()
+	if err != nil {
+		return err
+	}
+	guide, err := os.ReadFile("docs/policy.md")
+	if err != nil {
+		return err
+	}
 	commands := cli.Manual()
-	files := map[string]string{"completion/bailey": completion(commands)}
+	files := map[string]string{
+		"completion/bailey":               completion(commands),
+		"man/bailey-policy.toml.5":        policyPage(string(guide), day),
+		"man/containerd-shim-bailey-v2.8": shimPage(day),
+	}
 	for _, c := range commands {
-		files["man/"+title(c)+".8"] = page(c, commands)
+		files["man/"+title(c)+".8"] = page(c, commands, day)
+	}
+	for _, sub := range []string{"man", "completion"} {
+		if err := os.RemoveAll(filepath.Join(dir, sub)); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return err
+		}
 	}
 	for name, text := range files {
-		path := filepath.Join(os.Args[1], name)
-		err := os.MkdirAll(filepath.Dir(path), 0o755)
-		if err == nil {
-			err = os.WriteFile(path, []byte(text), 0o644)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "manual:", err)
-			os.Exit(1)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// date is what the pages are dated.
+func date() (string, error) {
+	t := time.Now()
+	if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
+		n, err := strconv.ParseInt(epoch, 10, 64)
+		if err != nil {
+			return "", fmt.Errorf("$SOURCE_DATE_EPOCH: %w", err)
+		}
+		t = time.Unix(n, 0)
+	}
+	return t.UTC().Format(time.DateOnly), nil
 }
 
 func title(c cli.Command) string {
@@ -43,10 +82,10 @@ func title(c cli.Command) string {
 }
 
 // page returns a page in the language of man(7).
-func page(c cli.Command, all []cli.Command) string {
+func page(c cli.Command, all []cli.Command, day string) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line(".TH %s 8 \"\" bailey \"System Administration\"", strings.ToUpper(title(c)))
+	line(".TH %s 8 %s bailey \"System Administration\"", strings.ToUpper(title(c)), day)
 	line(".SH NAME\n%s \\- %s", escape(title(c)), escape(c.Usage))
 	line(".SH SYNOPSIS")
 	if c.Name == "" {
@@ -89,10 +128,19 @@ func page(c cli.Command, all []cli.Command) string {
 	default:
 		line("0, or 1 after an error, of which the last line of standard error tells.")
 	}
-	line(".SH SEE ALSO")
 	if c.Name == "" {
-		line("The specification at https://github.com/opencontainers/runtime-spec")
-	} else {
+		line(".SH FILES\n.TP\n.I /etc/bailey/policy.toml\nwhat holds for all containers of the machine")
+		line(".TP\n.I /run/bailey\nthe containers' state; of an ordinary user in $XDG_RUNTIME_DIR")
+		line(".TP\n.I /var/lib/bailey\nwho has which IDs")
+	}
+	line(".SH SEE ALSO")
+	switch c.Name {
+	case "":
+		line(".BR bailey\\-policy.toml (5),\n.BR containerd\\-shim\\-bailey\\-v2 (8)")
+		line(".PP\nThe specification: https://github.com/opencontainers/runtime\\-spec")
+	case "policy":
+		line(".BR bailey (8),\n.BR bailey\\-policy.toml (5)")
+	default:
 		line(".BR bailey (8)")
 	}
 	return b.String()

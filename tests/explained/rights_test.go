@@ -146,6 +146,14 @@ var rightsFailures = []failure{
 			p.Must(os.Chmod(c.Rootfs+"/opt/private", 0o700))
 			return c.Run()
 		}, line: "permission denied", cause: "process.user (1000:1000) may not enter the directory /opt/private (mode 0700, owner 200000:200000 on the host)", try: "chmod a+x"},
+	{row: 20, name: "a root filesystem that nothing was unpacked into",
+		finds: "the root filesystem, which holds nothing but empty directories", met: "runc#1490",
+		run: func(p *place) *harness.Result {
+			c := p.Container(harness.Args("sh"))
+			p.Must(os.RemoveAll(c.Rootfs))
+			p.Must(os.Mkdir(c.Rootfs, 0o755))
+			return c.Run()
+		}, line: "executable file not found in $PATH", cause: " is empty", try: "unpack an image into it"},
 	{row: 20, name: "a program that is not executable",
 		finds: "the file, which the failing process sends along", met: "docker-ocserv#52, x11docker#319, influxdata-docker#139",
 		run: func(p *place) *harness.Result {

@@ -299,6 +299,6 @@ func TestEventsFlags(t *testing.T) {
 	for _, interval := range []string{"0", "-1s", "5", "soon", ""} {
 		e.Bailey("events", "--interval", interval, c.ID).Fails(e, "--interval")
 	}
-	e.Bailey("events").Fails(e, "arguments")
-	e.Bailey("events", c.ID, "other").Fails(e, "arguments")
+	e.Bailey("events").Fails(e, "argument is missing")
+	e.Bailey("events", c.ID, "other").Fails(e, "one argument too many")
 }

@@ -122,6 +122,11 @@ func TestWorkingDirectory(t *testing.T) {
 	}
 	u.o.Dir = u.home + "/project"
 	u.says("/etc\n", "--cwd", "/etc", "pwd")
+	// One that is closed to others is, to the command; unless it is given.
+	u.e.Must(os.Chmod(u.o.Dir, 0o700))
+	u.try("true").Fails(u.e, "EACCES", "mode 0700", "--ro .")
+	u.says("code\n", "--ro", ".", "cat", "code")
+	u.says("/\n", "--cwd", "/", "pwd")
 }
 
 // The configuration that is printed is the one that is run, and the plan is that of it.
@@ -151,7 +156,7 @@ func TestUnseenProgram(t *testing.T) {
 	u.try(program).Fails(u.e, "not in the sandbox", "--ro "+u.home+"/other")
 	u.says("works\n", "--ro", u.home+"/other", program)
 	u.try("no-such-program").Fails(u.e, "executable file not found")
-	u.try().Fails(u.e, "arguments")
+	u.try().Fails(u.e, "argument is missing")
 	for _, flags := range []string{"--net=some", "--memory=much", "--pids=0", "--cap=FLY", "--user=root"} {
 		u.try(flags, "true").Fails(u.e, strings.SplitN(flags, "=", 2)[0])
 	}

@@ -34,15 +34,11 @@ func (l *Ledger) Check(repair bool) ([]Problem, error) {
 	if repair {
 		why = toRepair
 	}
-	t, err := l.open(why)
+	t, a, err := l.openWithAccounts(why)
 	if err != nil {
 		return nil, err
 	}
 	defer t.close()
-	a, err := l.accounts()
-	if err != nil {
-		return nil, err
-	}
 	c := &check{t: t, a: a, repair: repair && l.dir >= 0}
 	if c.live, err = l.live(); err != nil {
 		return nil, err

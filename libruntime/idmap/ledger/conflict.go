@@ -57,15 +57,11 @@ type Against struct {
 // caller's choice. A map of one's own ID is never in conflict with one's name, and a map that lies within another
 // account's ranges is taken to be that account's.
 func (l *Ledger) Conflicts(uids, gids []specs.LinuxIDMapping, o Against) ([]Conflict, error) {
-	t, err := l.open(toRead)
+	t, a, err := l.openWithAccounts(toRead)
 	if err != nil {
 		return nil, err
 	}
 	defer t.close()
-	a, err := l.accounts()
-	if err != nil {
-		return nil, err
-	}
 	var live []Live
 	if o.Live {
 		if live, err = l.live(); err != nil {

@@ -106,15 +106,11 @@ func (l *Ledger) Allocate(q Request) (Range, error) {
 	if err := q.check(); err != nil {
 		return Range{}, err
 	}
-	t, err := l.open(toAllocate)
+	t, a, err := l.openWithAccounts(toAllocate)
 	if err != nil {
 		return Range{}, err
 	}
 	defer t.close()
-	a, err := l.accounts()
-	if err != nil {
-		return Range{}, err
-	}
 	if len(a.blocks) == 0 {
 		return Range{}, l.noRanges(a)
 	}

@@ -27,15 +27,11 @@ type Grant struct {
 
 // Snapshot returns what is known now. It reads no ID maps.
 func (l *Ledger) Snapshot() (*Snapshot, error) {
-	t, err := l.open(toRead)
+	t, a, err := l.openWithAccounts(toRead)
 	if err != nil {
 		return nil, err
 	}
 	defer t.close()
-	a, err := l.accounts()
-	if err != nil {
-		return nil, err
-	}
 	s := &Snapshot{Account: l.o.Account, Grants: a.users.list(), SubGIDs: a.groups.list()}
 	if s.Holders, err = t.holders(); err != nil {
 		return nil, err

@@ -41,6 +41,20 @@ const (
 	toRepair
 )
 
+// openWithAccounts is open, and reads what is known of accounts.
+func (l *Ledger) openWithAccounts(why purpose) (*table, *accounts, error) {
+	t, err := l.open(why)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := l.accounts()
+	if err != nil {
+		t.close()
+		return nil, nil, err
+	}
+	return t, a, nil
+}
+
 // open locks the ledger and reads the table.
 func (l *Ledger) open(why purpose) (*table, error) {
 	t := &table{l: l, lock: -1, fd: -1, names: -1}
