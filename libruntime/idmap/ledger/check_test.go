@@ -97,6 +97,22 @@ func TestCheckLive(t *testing.T) {
 	}
 }
 
+// What has ended has no use for IDs, though nobody has waited for it; a process whose first thread alone has ended has.
+func TestCheckZombie(t *testing.T) {
+	m := newMachine(t, "200000:655360")
+	l := m.open()
+	m.allocate(l, "a", 0)
+	m.process(7, "0 250000 65536\n")
+	m.zombie(7, 1)
+	if got := m.problems(l, false); got != "" {
+		t.Error(got)
+	}
+	m.zombie(7, 2)
+	if got := m.problems(l, false); !strings.HasPrefix(got, "live process 7 (thief)") {
+		t.Error(got)
+	}
+}
+
 func TestCheckLost(t *testing.T) {
 	m := newMachine(t, "200000:655360")
 	l := m.open()

@@ -64,6 +64,11 @@ func (m *machineDir) process(pid int, maps string) {
 	m.write(dir+"/stat", fmt.Sprintf("%d (a) b) S%s 77 0\n", pid, strings.Repeat(" 0", 18)))
 }
 
+// zombie has a process end that nobody waits for; others of its threads may go on.
+func (m *machineDir) zombie(pid, threads int) {
+	m.write(fmt.Sprintf("proc/%d/stat", pid), fmt.Sprintf("%d (a) b) Z%s %d 0 77 0\n", pid, strings.Repeat(" 0", 16), threads))
+}
+
 // ends ends a process.
 func (m *machineDir) ends(pid int) { m.must(os.RemoveAll(m.path(fmt.Sprintf("proc/%d", pid)))) }
 

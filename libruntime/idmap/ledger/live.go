@@ -59,6 +59,10 @@ func (l *Ledger) live() ([]Live, error) {
 		if seen[text] || text == string(own) {
 			continue
 		}
+		// One that nobody has waited for has its maps still, and no use for them.
+		if _, ended, err := stat(l.o.Paths.Proc, int(pid)); err == nil && ended {
+			continue
+		}
 		seen[text] = true
 		p := Live{PID: int(pid), users: outside(users), groups: outside(groups)}
 		if len(p.users)+len(p.groups) == 0 {
@@ -157,32 +161,34 @@ func (p Process) alive(proc string) bool {
 	if p.PID == 0 {
 		return false
 	}
-	start, state, err := stat(proc, p.PID)
+	start, ended, err := stat(proc, p.PID)
 	if err == unix.ENOENT || err == unix.ESRCH {
 		return false
 	}
-	return err != nil || start == p.Start && state != 'Z' && state != 'X'
+	return err != nil || start == p.Start && !ended
 }
 
-// stat returns the start time and the state of a process.
-func stat(proc string, pid int) (start uint64, state byte, err error) {
+// stat returns the start time of a process, and whether it has ended and waits for its parent. One whose first thread has
+// ended before others looks alike but for their number.
+func stat(proc string, pid int) (start uint64, ended bool, err error) {
 	fd, err := unix.Open(proc+"/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, 0, err
+		return 0, false, err
 	}
 	defer unix.Close(fd)
 	var buf [1024]byte
 	n, err := unix.Read(fd, buf[:])
 	if err != nil {
-		return 0, 0, err
+		return 0, false, err
 	}
 	// The name before the last parenthesis may be anything.
 	f := bytes.Fields(buf[bytes.LastIndexByte(buf[:n], ')')+1 : n])
 	if len(f) < 20 || len(f[0]) != 1 {
-		return 0, 0, unix.EINVAL
+		return 0, false, unix.EINVAL
 	}
 	start, err = strconv.ParseUint(string(f[19]), 10, 64)
-	return start, f[0][0], err
+	state, threads := f[0][0], string(f[17])
+	return start, state == 'X' || state == 'Z' && (threads == "0" || threads == "1"), err
 }
 
 // pidNamespace returns the inode number of the caller's PID namespace, 0 if it cannot be known.
