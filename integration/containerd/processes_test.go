@@ -21,7 +21,7 @@ func shims(t testing.TB, id ...string) []int {
 			continue // it has ended
 		}
 		args := strings.Split(string(data), "\x00")
-		if filepath.Base(args[0]) != "containerd-shim-bailey-v2" || len(id) > 0 && !slices.Contains(args, id[0]) {
+		if !strings.HasPrefix(filepath.Base(args[0]), "containerd-shim-") || len(id) > 0 && !slices.Contains(args, id[0]) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(p)))
