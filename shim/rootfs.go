@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ func mountRootfs(bundle string, mounts []wire.Mount) (err error) {
 		if m.Target != "" {
 			target = filepath.Join(rootfs, filepath.Join("/", m.Target))
 		}
-		if err := mount(m, target); err != nil {
+		if err := mount(bundle, m, target); err != nil {
 			_ = unmountAll(rootfs)
 			return fmt.Errorf("mount rootfs component: %s on %s: %w", m.Type, target, err)
 		}
@@ -58,18 +59,24 @@ var flagOptions = map[string]struct {
 	"defaults": {0, true},
 }
 
-// refusedOptions have mounts made by more than mount(2), which no snapshotter asks a shim for without being configured to.
-var refusedOptions = map[string]bool{"loop": true, "uidmap": true, "gidmap": true}
-
-// mount makes one mount.
-func mount(m wire.Mount, target string) error {
+// mount makes one mount. Options that are not the kernel's but containerd's own are done here: an ID mapping (uidmap, gidmap),
+// and an image file (loop).
+func mount(bundle string, m wire.Mount, target string) error {
 	var flags uintptr
 	var data []string
+	var uids, gids string
+	loop := false
 	for _, o := range m.Options {
-		name, _, _ := strings.Cut(o, "=")
+		name, value, _ := strings.Cut(o, "=")
 		switch f, known := flagOptions[o]; {
-		case refusedOptions[name] || strings.HasPrefix(o, "X-containerd."):
+		case strings.HasPrefix(o, "X-containerd."):
 			return fmt.Errorf("the option %s is not supported", o)
+		case o == "loop":
+			loop = true
+		case name == "uidmap":
+			uids = value
+		case name == "gidmap":
+			gids = value
 		case known && f.set:
 			flags |= f.flag
 		case known:
@@ -78,12 +85,37 @@ func mount(m wire.Mount, target string) error {
 			data = append(data, o)
 		}
 	}
-	text := strings.Join(data, ",")
+	if (uids == "") != (gids == "") {
+		return errors.New("uidmap and gidmap belong together")
+	}
+	var userns *os.File
 	var err error
+	if uids != "" {
+		if userns, err = userNamespace(uids, gids); err != nil {
+			return err
+		}
+		defer userns.Close()
+		if m.Type == "overlay" {
+			return mountMappedOverlay(bundle, m.Source, target, flags, data, userns)
+		}
+	}
+	source := m.Source
+	if loop {
+		device, err := loopDevice(source, flags&unix.MS_RDONLY != 0)
+		if err != nil {
+			return err
+		}
+		defer device.Close()
+		source = device.Name()
+	}
+	text := strings.Join(data, ",")
 	if dir, short := shorten(data); len(text) >= os.Getpagesize() && dir != "" {
-		err = mountFrom(dir, m.Source, target, m.Type, flags, strings.Join(short, ","))
+		err = mountFrom(dir, source, target, m.Type, flags, strings.Join(short, ","))
 	} else {
-		err = unix.Mount(m.Source, target, m.Type, flags, text)
+		err = unix.Mount(source, target, m.Type, flags, text)
+	}
+	if err == nil && userns != nil {
+		err = mountMapped(target, target, userns, true)
 	}
 	if err != nil || flags&unix.MS_BIND == 0 || flags&unix.MS_RDONLY == 0 {
 		return err

@@ -2,7 +2,9 @@ package shim
 
 import (
 	"bytes"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strconv"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/moby/sys/mountinfo"
 
 	"github.com/bailey-oci/bailey/shim/wire"
 )
@@ -154,10 +158,103 @@ func TestMountOfManyLayers(t *testing.T) {
 }
 
 func TestMountRefusesWhatItDoesNotKnow(t *testing.T) {
-	for _, o := range []string{"loop", "X-containerd.loop", "uidmap=0:1000:10"} {
-		if err := mount(wire.Mount{Type: "bind", Source: "/none", Options: []string{o}}, "/none"); err == nil || !strings.Contains(err.Error(), o) {
-			t.Errorf("%s: %v", o, err)
+	for _, tc := range []struct{ option, want string }{
+		{"X-containerd.loop", "X-containerd.loop"}, {"uidmap=0:1000:10", "belong together"}, {"gidmap=0:1000:10", "belong together"},
+	} {
+		m := wire.Mount{Type: "bind", Source: "/none", Options: []string{tc.option}}
+		if err := mount(t.TempDir(), m, "/none"); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", tc.option, err)
 		}
+	}
+	for _, text := range []string{"", "0:1", "0:1:2:3", "a:1:2", "0:-1:2", "0:1:4294967296", "0:1:2,", "0:1:2 "} {
+		if list, err := parseMappings(text); err == nil {
+			t.Errorf("%q is %v", text, list)
+		}
+	}
+}
+
+// ownerOf returns the owner of a file below a bundle's root.
+func ownerOf(t *testing.T, bundle, name string) [2]uint32 {
+	t.Helper()
+	var st unix.Stat_t
+	must(t, unix.Lstat(filepath.Join(bundle, "rootfs", name), &st))
+	return [2]uint32{st.Uid, st.Gid}
+}
+
+// A snapshotter that maps owners has the shim do that: of the lower layers of an overlay, and of anything else as a whole.
+func TestMappedMounts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root")
+	}
+	maps := []string{"uidmap=0:100000:10,10:5000:10", "gidmap=0:200000:65536"}
+	for kind, options := range map[string][]string{
+		"overlay": {"index=off", "upperdir=B/layers/3/fs", "workdir=B/layers/3/work", "lowerdir=B/layers/1/fs:B/layers/2/fs"},
+		"bind":    {"rbind", "ro"},
+	} {
+		bundle := t.TempDir()
+		for i, name := range []string{"1/fs", "2/fs", "3/fs", "3/work"} {
+			dir := filepath.Join(bundle, "layers", name)
+			must(t, os.MkdirAll(dir, 0o755))
+			must(t, os.WriteFile(filepath.Join(dir, "file"+strconv.Itoa(i+1)), nil, 0o644))
+		}
+		must(t, os.Chown(bundle+"/layers/1/fs/file1", 12, 5))
+		must(t, os.Chown(bundle+"/layers/3/fs/file3", 7000, 7000))
+		m := wire.Mount{Type: kind, Source: bundle + "/layers/1/fs", Options: append(maps, options...)}
+		for i := range m.Options {
+			m.Options[i] = strings.ReplaceAll(m.Options[i], "B/", bundle+"/")
+		}
+		must(t, mountRootfs(bundle, []wire.Mount{m}))
+		if got := ownerOf(t, bundle, "file1"); got != [2]uint32{5002, 200005} {
+			t.Errorf("%s: the owner is %d", kind, got)
+		}
+		if kind == "overlay" {
+			if got := ownerOf(t, bundle, "file2"); got != [2]uint32{100000, 200000} {
+				t.Errorf("%s: the owner is %d", kind, got)
+			}
+			if got := ownerOf(t, bundle, "file3"); got != [2]uint32{7000, 7000} {
+				t.Errorf("the owner in the upper layer is %d", got)
+			}
+		} else if err := os.WriteFile(bundle+"/rootfs/new", nil, 0o600); !errors.Is(err, unix.EROFS) {
+			t.Errorf("%s: it is not read-only: %v", kind, err)
+		}
+		must(t, unmountAll(filepath.Join(bundle, "rootfs")))
+		left, err := mountinfo.GetMounts(mountinfo.PrefixFilter(bundle))
+		must(t, err)
+		if _, err := os.Stat(filepath.Join(bundle, layersName)); len(left) > 0 || !os.IsNotExist(err) {
+			t.Errorf("%s: left are %v, %v", kind, left, err)
+		}
+	}
+}
+
+// An image file is mounted through a loop device, which is free again when it is unmounted.
+func TestLoopMount(t *testing.T) {
+	mke2fs, err := exec.LookPath("mke2fs")
+	if err != nil || os.Geteuid() != 0 {
+		t.Skip("not root, or no mke2fs")
+	}
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		t.Skip("no loop devices")
+	}
+	bundle := t.TempDir()
+	image := bundle + "/image"
+	must(t, os.Mkdir(bundle+"/content", 0o755))
+	must(t, os.WriteFile(bundle+"/content/file", []byte("x"), 0o644))
+	if out, err := exec.Command(mke2fs, "-q", "-t", "ext4", "-d", bundle+"/content", image, "1M").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	must(t, mountRootfs(bundle, []wire.Mount{{Type: "ext4", Source: image, Options: []string{"ro", "loop"}}}))
+	mounts, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(filepath.Join(bundle, "rootfs")))
+	must(t, err)
+	if got, err := os.ReadFile(bundle + "/rootfs/file"); string(got) != "x" || len(mounts) != 1 {
+		t.Errorf("%q, %v, %v", got, err, mounts)
+	}
+	must(t, unmountAll(filepath.Join(bundle, "rootfs")))
+	waitFor(t, "the device is free", func() bool {
+		_, err := os.Stat("/sys/block/" + filepath.Base(mounts[0].Source) + "/loop/backing_file")
+		return os.IsNotExist(err)
+	})
+	if err := mountRootfs(bundle, []wire.Mount{{Type: "ext4", Source: bundle + "/none", Options: []string{"loop"}}}); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("an image that is not there: %v", err)
 	}
 }
 

@@ -19,7 +19,6 @@ var checks = slices.Concat([]engine.Check[*daemon]{
 	{Name: "terminal", Do: terminal},
 	{Name: "terminal of an exec", Do: terminalOfExec},
 	{Name: "input is closed", Do: closeInput},
-	{Name: "a daemon holds the streams", Do: daemonHoldsStreams},
 	{Name: "streams are the user's", Do: streamsBelongToTheUser},
 	{Name: "log to a file", Do: logFile},
 	{Name: "log to a program", Do: logProgram},

@@ -152,6 +152,13 @@ func (d *daemon) Ctr(args ...string) string {
 	return out
 }
 
+// remove ends and deletes a container.
+func (d *daemon) remove(id string) {
+	d.t.Helper()
+	_, _ = d.ctrStatus("tasks", "delete", "-f", id) // it has the exit status of the task
+	d.Ctr("containers", "delete", id)
+}
+
 // ctrStatus runs a command and returns what it prints and its exit status.
 func (d *daemon) ctrStatus(args ...string) (string, int) {
 	d.t.Helper()

@@ -26,6 +26,8 @@ type flag struct {
 	newest, v1 bool
 	// rootless: no image is named.
 	rootless bool
+	// limits are what files of its cgroup have, by controller and name.
+	limits map[string]string
 }
 
 var flags = []flag{
@@ -53,13 +55,13 @@ var flags = []flag{
 	{name: "--rlimit-nofile", args: []string{"--rlimit-nofile", "100:200"}, script: "ulimit -Sn; ulimit -Hn", want: "100\n200", newest: true},
 	{name: "--rootfs-propagation", args: []string{"--rootfs-propagation", "shared"}, script: "grep ' / / ' /proc/self/mountinfo | grep -c shared:", want: "1"},
 	{name: "--no-pivot", args: []string{"--no-pivot"}, script: "cd /; cd ../..; pwd; ls /usr/bin 2>&1 | head -1", want: "/\nls: /usr/bin: No such file or directory"},
-	{name: "--memory-limit", args: []string{"--memory-limit", "33554432"}, script: "cat /sys/fs/cgroup/memory/memory.limit_in_bytes", want: "33554432", v1: true},
-	{name: "--cpus", args: []string{"--cpus", "0.5"}, script: "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us", want: "50000", v1: true},
-	{name: "--cpu-shares", args: []string{"--cpu-shares", "512"}, script: "cat /sys/fs/cgroup/cpu/cpu.shares", want: "512", v1: true},
-	{name: "--cpu-quota", args: []string{"--cpu-quota", "20000", "--cpu-period", "50000"}, script: "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu/cpu.cfs_period_us", want: "20000\n50000", v1: true},
-	{name: "--cpuset-cpus", args: []string{"--cpuset-cpus", "0", "--cpuset-mems", "0"}, script: "cat /sys/fs/cgroup/cpuset/cpuset.cpus; nproc", want: "0\n1", newest: true, v1: true},
+	{name: "--memory-limit", args: []string{"--memory-limit", "33554432"}, limits: map[string]string{"memory/memory.limit_in_bytes": "33554432"}, v1: true},
+	{name: "--cpus", args: []string{"--cpus", "0.5"}, limits: map[string]string{"cpu/cpu.cfs_quota_us": "50000"}, v1: true},
+	{name: "--cpu-shares", args: []string{"--cpu-shares", "512"}, limits: map[string]string{"cpu/cpu.shares": "512"}, v1: true},
+	{name: "--cpu-quota", args: []string{"--cpu-quota", "20000", "--cpu-period", "50000"}, limits: map[string]string{"cpu/cpu.cfs_quota_us": "20000", "cpu/cpu.cfs_period_us": "50000"}, v1: true},
+	{name: "--cpuset-cpus", args: []string{"--cpuset-cpus", "0", "--cpuset-mems", "0"}, limits: map[string]string{"cpuset/cpuset.cpus": "0", "cpuset/cpuset.mems": "0"}, newest: true, v1: true},
 	{name: "--uidmap", args: []string{"--uidmap", "0:100000:65536", "--gidmap", "0:200000:65536"}, script: "cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '; stat -c %u,%g /bin; touch /x; stat -c %u,%g /x", want: " 0 100000 65536\n 0 200000 65536\n0,0\n0,0"},
-	{name: "--remap-labels", args: []string{"--snapshotter", "overlayfs", "--uidmap", "0:100000:65536", "--gidmap", "0:200000:65536", "--remap-labels"}, script: "cat /proc/self/uid_map | tr -s ' '; stat -c %u,%g /bin; touch /x; stat -c %u,%g /x; stat -f -c %T /", want: " 0 100000 65536\n0,0\n0,0\noverlayfs", newest: true},
+	{name: "--remap-labels", args: []string{"--snapshotter", "overlayfs", "--uidmap", "0:100000:65536", "--gidmap", "0:200000:65536", "--remap-labels"}, script: "cat /proc/self/uid_map | tr -s ' '; stat -c %u,%g /bin; touch /x; stat -c %u,%g /x; grep ' / ' /proc/mounts | cut -d' ' -f1", want: " 0 100000 65536\n0,0\n0,0\noverlay", newest: true},
 	{name: "--rootfs", args: []string{"--rootfs", "DIR/rootfs"}, script: "cat /mark", want: "here", rootless: true},
 	{name: "--config", args: []string{"--config", "DIR/config.json"}, script: "", want: "from a file", rootless: true},
 	{name: "--pid-file", args: []string{"--pid-file", "DIR/pid"}, script: "echo x", want: "x"},
@@ -85,6 +87,10 @@ func (f flag) check(t *engine.C, d *daemon) {
 	must(t, os.WriteFile(dir+"/file", []byte("content\n"), 0o644))
 	must(t, os.WriteFile(dir+"/env", []byte("FROM_FILE=yes\n"), 0o644))
 	must(t, os.WriteFile(dir+"/seccomp.json", []byte(`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}`), 0o644))
+	if f.limits != nil {
+		f.checkLimits(t, d)
+		return
+	}
 	args := d.run("flag", "--rm")
 	if f.rootless {
 		busyboxRoot(t, dir+"/rootfs")
@@ -117,6 +123,18 @@ func (f flag) check(t *engine.C, d *daemon) {
 			t.Errorf("the file has %q", b)
 		}
 	}
+}
+
+// checkLimits looks at the cgroup of a container that runs.
+func (f flag) checkLimits(t *engine.C, d *daemon) {
+	d.Ctr(append(append(d.run("limited", "-d"), f.args...), image, "limited", "/bin/sleep", "1000")...)
+	for file, want := range f.limits {
+		b, err := os.ReadFile("/sys/fs/cgroup/" + filepath.Dir(file) + cgroupOf("limited") + "/" + filepath.Base(file))
+		if got := strings.TrimSpace(string(b)); err != nil || got != want {
+			t.Errorf("%s is %q, want %q (%v)", file, got, want, err)
+		}
+	}
+	d.remove("limited")
 }
 
 // withoutWarnings leaves out what the newest ctr says of itself.

@@ -60,7 +60,7 @@ var optionChecks = []engine.Check[*daemon]{
 	}},
 	{Name: "options IoUid and IoGid", Do: func(t *engine.C, d *daemon) {
 		d.options = &options.Options{IoUid: 1234, IoGid: 2345}
-		k := d.startTask("pipes", shell("stat -L -c %u,%g /proc/self/fd/1 /proc/self/fd/2"))
+		k := d.startTask("pipes", shell("stat -L -c %u,%g /proc/self/fd/1 /proc/self/fd/2"), oci.WithUserID(1234))
 		if s := k.status(); s != 0 {
 			t.Errorf("exit status %d", s)
 		}
@@ -107,22 +107,6 @@ var optionChecks = []engine.Check[*daemon]{
 			return nil
 		})
 	}},
-	{Name: "option CriuWorkPath", Do: func(t *engine.C, d *daemon) {
-		if os.Getenv("BAILEY_CRIU") == "" {
-			t.Skip("no CRIU for this kernel: make test-engines")
-		}
-		work := t.TempDir() + "/work"
-		must(t, os.Mkdir(work, 0o700))
-		d.options = &options.Options{CriuWorkPath: work}
-		k := d.startTask("worked", withArgs("/bin/sleep", "1000"))
-		image, err := k.Checkpoint(d.ctx)
-		must(t, err)
-		if !engine.Exists(work + "/dump.log") {
-			t.Error("no log of CRIU's there")
-		}
-		k.end()
-		d.Ctr("images", "delete", "--sync", image.Name())
-	}},
 }
 
 // unmasked shows all of procfs.
@@ -140,7 +124,7 @@ func TestOwnOptions(t *testing.T) {
 			t.Error(err)
 		}
 
-		d.runtime = engine.Runtime{Name: ownShim.Name}
+		d.options = nil
 		root := t.TempDir()
 		config := t.TempDir() + "/options.toml"
 		must(t, os.WriteFile(config, []byte("BinaryName = \"/none\"\nRoot = \""+root+"\"\n"), 0o644))
@@ -148,7 +132,25 @@ func TestOwnOptions(t *testing.T) {
 		if !engine.Exists(filepath.Join(root, namespace, "toml")) {
 			t.Error("no state in the directory that the file names")
 		}
-		_, _ = d.ctrStatus("tasks", "delete", "-f", "toml")
-		d.Ctr("containers", "delete", "toml")
+		d.remove("toml")
+	})
+}
+
+// The work of CRIU, its log, is where the options say.
+func TestCRIUWorkPath(t *testing.T) {
+	if os.Getenv("BAILEY_CRIU") == "" {
+		t.Skip("no CRIU for this kernel: make test-engines")
+	}
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		work := t.TempDir() + "/work"
+		d.options = &options.Options{CriuWorkPath: work}
+		k := d.startTask("worked", withArgs("/bin/sleep", "1000"))
+		image, err := k.Checkpoint(d.ctx)
+		must(t, err)
+		if !engine.Exists(work + "/dump.log") {
+			t.Error("no log of CRIU's there")
+		}
+		k.end()
+		d.Ctr("images", "delete", "--sync", image.Name())
 	})
 }

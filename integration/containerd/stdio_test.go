@@ -151,16 +151,18 @@ func closeInput(t *engine.C, d *daemon) {
 }
 
 // A process that has daemons leave its streams open does not keep its deletion waiting.
-func daemonHoldsStreams(t *engine.C, d *daemon) {
-	k := d.startTask("holder", withArgs("/bin/sleep", "1000"))
-	begin := time.Now()
-	if out, status := k.exec("holds", "sleep 1000 & echo left"); out != "left" || status != 0 {
-		t.Errorf("%q, %d", out, status)
-	}
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("it took %v", took)
-	}
-	k.end()
+func TestDaemonHoldsStreams(t *testing.T) {
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		k := d.startTask("holder", withArgs("/bin/sleep", "1000"))
+		begin := time.Now()
+		if out, status := k.exec("holds", "sleep 1000 & echo left"); out != "left" || status != 0 {
+			t.Errorf("%q, %d", out, status)
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		k.end()
+	})
 }
 
 // Who is not root opens standard output by its name.

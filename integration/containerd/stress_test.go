@@ -58,7 +58,7 @@ func hundredExecs(t *engine.C, d *daemon) {
 	before := descriptors(t, pid)
 	parallel(100, run)
 	engine.Eventually(t, "as many descriptors as before", func() error {
-		if now := descriptors(t, pid); now > before {
+		if now := descriptors(t, pid); now > before && d.own() { // containerd's own keep some
 			return fmt.Errorf("%d descriptors, %d before", now, before)
 		}
 		for child, state := range children(t, pid) {
@@ -89,7 +89,7 @@ func pod(t *engine.C, d *daemon) {
 		t.Errorf("%d shims for a pod", n)
 	}
 	engine.Eventually(t, "as many descriptors as before", func() error {
-		if now := descriptors(t, pid); now > before {
+		if now := descriptors(t, pid); now > before && d.own() { // containerd's own keep some
 			return fmt.Errorf("%d descriptors, %d before", now, before)
 		}
 		return nil
@@ -136,15 +136,19 @@ func sharedPIDs(t *engine.C, d *daemon) {
 	k.remove()
 }
 
-// A daemon that is killed finds its containers again, and hears of what has ended meanwhile.
+// A daemon that is killed finds its containers again, and hears of what has ended meanwhile, which containerd's own shim does not
+// let it.
 func killedDaemon(t *engine.C, d *daemon) {
 	stays := d.startTask("stays", withArgs("/bin/sleep", "1000"))
-	leaves := d.startTask("leaves", shell("sleep 1; exit 9"))
+	found := []*task{stays}
+	if d.own() {
+		found = append(found, d.startTask("leaves", shell("sleep 1; exit 9")))
+	}
 	pid := shim(t, "stays")
 	d.killed()
 	time.Sleep(1500 * time.Millisecond)
 	d.start()
-	for _, k := range []*task{stays, leaves} {
+	for _, k := range found {
 		var err error
 		k.container, err = d.client.LoadContainer(d.ctx, k.id)
 		must(t, err)
@@ -153,10 +157,12 @@ func killedDaemon(t *engine.C, d *daemon) {
 		k.exit, err = k.Wait(d.ctx)
 		must(t, err)
 	}
-	if s := leaves.status(); s != 9 {
-		t.Errorf("exit status %d of one that has ended meanwhile", s)
+	for _, k := range found[1:] {
+		if s := k.status(); s != 9 {
+			t.Errorf("exit status %d of one that has ended meanwhile", s)
+		}
+		k.remove()
 	}
-	leaves.remove()
 	if now := shim(t, "stays"); now != pid {
 		t.Error("another shim")
 	}
@@ -216,16 +222,12 @@ func checkpoint(t *engine.C, d *daemon) {
 	time.Sleep(time.Second)
 	before := count("dumped", "before")
 	d.Ctr("containers", "checkpoint", "--task", "--rw", "--image", "dumped", "localhost/checkpoint:1")
-	remove := func(id string) {
-		_, _ = d.ctrStatus("tasks", "delete", "-f", id) // it has the exit status of the task
-		d.Ctr("containers", "delete", id)
-	}
-	remove("dumped")
+	d.remove("dumped")
 	d.Ctr("containers", "restore", "--rw", "--live", "restored", "localhost/checkpoint:1")
 	time.Sleep(300 * time.Millisecond)
 	if after := count("restored", "after"); after <= before {
 		t.Errorf("the count is %d, and was %d", after, before)
 	}
-	remove("restored")
+	d.remove("restored")
 	d.Ctr("images", "delete", "localhost/checkpoint:1")
 }

@@ -2,11 +2,11 @@ package containerd
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
 
-	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -18,11 +18,10 @@ func inNamespace(k *task, kind specs.LinuxNamespaceType, name string) oci.SpecOp
 	return oci.WithLinuxNamespace(specs.LinuxNamespace{Type: kind, Path: "/proc/" + strconv.Itoa(int(k.Pid())) + "/ns/" + name})
 }
 
-// streams makes a task's streams.
-func (d *daemon) streamed(from, id string, opts ...oci.SpecOpts) *task {
+// startFrom starts a container of an image.
+func (d *daemon) startFrom(image, id string, opts ...oci.SpecOpts) *task {
 	d.t.Helper()
-	out := new(output)
-	k := d.createFrom(from, id, cio.NewCreator(cio.WithStreams(nil, out, out)), opts...)
+	k := d.createFrom(image, id, nil, opts...)
 	must(d.t, k.Start(d.ctx))
 	return k
 }
@@ -39,14 +38,14 @@ func redis(t *engine.C, d *daemon) {
 	pause := d.startTask("redis-pod", withArgs("/bin/sleep", "1000"), inPod)
 	net := inNamespace(pause, specs.NetworkNamespace, "net")
 	server := []oci.SpecOpts{inPod, net, bind(data, "/data"), oci.WithProcessArgs("redis-server", "--dir", "/data", "--save", "3600 1", "--port", "7000")}
-	client := d.streamed(engine.Debian, "redis-client", inPod, net, oci.WithProcessArgs("sleep", "1000"))
+	client := d.startFrom(engine.Debian, "redis-client", inPod, net, oci.WithProcessArgs("sleep", "1000"))
 	asked := 0
 	ask := func(words string) (string, uint32) {
 		asked++
 		return client.exec("ask"+strconv.Itoa(asked), "redis-cli -p 7000 "+words)
 	}
 	for round, want := range []string{"(nil)", "7"} {
-		k := d.streamed(engine.Debian, "redis"+strconv.Itoa(round), server...)
+		k := d.startFrom(engine.Debian, "redis"+strconv.Itoa(round), server...)
 		d.eventually("redis answers", func() error {
 			out, status := ask("ping")
 			if out != "PONG" || status != 0 {
@@ -80,14 +79,17 @@ func redis(t *engine.C, d *daemon) {
 func nginx(t *engine.C, d *daemon) {
 	pause := d.startTask("nginx-pod", withArgs("/bin/sleep", "1000"))
 	net := inNamespace(pause, specs.NetworkNamespace, "net")
-	k := d.streamed(engine.Debian, "nginx", net, oci.WithProcessArgs("nginx", "-g", "daemon off; worker_processes 2;"))
+	config := t.TempDir()
+	must(t, os.WriteFile(config+"/nginx.conf", []byte(`daemon off; user www-data; worker_processes 2; error_log stderr; events {}
+http { access_log /dev/stdout; server { listen 127.0.0.1:80; root /var/www/html; index index.nginx-debian.html; } }`), 0o644))
+	k := d.startFrom(engine.Debian, "nginx", net, bind(config, "/config"), oci.WithProcessArgs("nginx", "-c", "/config/nginx.conf"))
 	client := d.startTask("nginx-client", net, withArgs("/bin/sleep", "1000"))
 	asked := 0
 	serves := func() error {
 		asked++
 		out, status := client.exec("get"+strconv.Itoa(asked), "for i in 1 2 3 4 5 6 7 8 9 10; do wget -q -O - http://127.0.0.1/ | grep '<title>'; done")
 		if strings.Count(out, "Welcome to nginx") != 10 {
-			return fmt.Errorf("exit status %d: %s", status, out)
+			return fmt.Errorf("exit status %d: %s; %s", status, out, k.out.String())
 		}
 		return nil
 	}
@@ -120,7 +122,7 @@ func nginx(t *engine.C, d *daemon) {
 
 // Every process gets a signal that is for all.
 func killAll(t *engine.C, d *daemon) {
-	k := d.startTask("all", shell("trap 'echo init; exit 3' TERM; sh -c 'trap \"echo child; exit\" TERM; while :; do sleep 0.1; done' & while :; do sleep 0.1; done"))
+	k := d.startTask("all", shell("trap 'echo init; sleep 0.5; exit 3' TERM; sh -c 'trap \"echo child; exit\" TERM; while :; do sleep 0.1; done' & while :; do sleep 0.1; done"))
 	d.eventually("there are two shells", func() error {
 		if pids, err := k.Pids(d.ctx); err != nil || len(pids) < 3 {
 			return fmt.Errorf("%d processes, %v", len(pids), err)
