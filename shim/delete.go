@@ -34,7 +34,7 @@ func (c *call) delete(stdout io.Writer) error {
 	if exit.At = time.Now(); r.Exit != nil {
 		exit = wire.Exit{PID: r.Exit.PID, Status: r.Exit.Status, At: r.Exit.At}
 	}
-	if err := errors.Join(unmountAll(filepath.Join(bundle, rootfsName)), removeLayers(bundle)); err != nil {
+	if err := unmountAll(filepath.Join(bundle, rootfsName)); err != nil {
 		warn(err.Error())
 	}
 	removeDeadSocket(bundle)

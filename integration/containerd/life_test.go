@@ -127,9 +127,15 @@ func statsAndUpdate(t *engine.C, d *daemon) {
 		if stats.Pids.Current != 2 && stats.Pids.Current != 1 {
 			t.Errorf("%d processes", stats.Pids.Current)
 		}
+		if stats.MemoryOomControl == nil {
+			t.Error("nothing of lack of memory")
+		}
 	case "io.containerd.cgroups.v2.Metrics":
 		var stats v2.Metrics
 		must(t, proto.Unmarshal(m.Data.Value, &stats))
+		if stats.MemoryEvents == nil && d.own() {
+			t.Error("nothing of lack of memory")
+		}
 		if cpu = stats.CPU.UsageUsec; !engine.V2Has("memory") {
 			memory = 1
 		} else {
