@@ -47,7 +47,7 @@ func TestContainerd(t *testing.T) {
 				d.runtime = r
 				return d
 			}
-			engine.Run(t, "containerd "+v.name, append(engine.Runtimes(t), ownShim), setup, func(t testing.TB, _ *daemon) engine.Inventory { return takeInventory(t) }, guarded())
+			engine.Run(t, "containerd "+v.name, append(engine.Runtimes(t), ownShim), setup, takeInventory, guarded())
 		})
 	}
 }

@@ -173,7 +173,7 @@ func outOfMemory(t *engine.C, d *daemon) {
 		t.Skip("no memory controller in this view")
 	}
 	events := d.events()
-	k := d.startTask("oom", withArgs("/bin/tail", "/dev/zero"), memoryLimit(16<<20))
+	k := d.startTask("oom", shell("sleep 0.3; exec tail /dev/zero"), memoryLimit(16<<20)) // containerd's own shim watches a little late
 	if s := k.status(); s != 137 {
 		t.Errorf("exit status %d", s)
 	}

@@ -174,7 +174,7 @@ func killedDaemon(t *engine.C, d *daemon) {
 	}
 	events := d.events()
 	stays.end()
-	engine.Eventually(t, "the end is told of", func() error { return engine.Contains(strings.Join(events.get(), ", "), "exit stays, delete") })
+	events.wantAll(t, d, "stays")
 }
 
 // The daemon cleans up after a shim that is killed, by its delete.

@@ -122,10 +122,11 @@ http { access_log /dev/stdout; server { listen 127.0.0.1:80; root /var/www/html;
 
 // Every process gets a signal that is for all.
 func killAll(t *engine.C, d *daemon) {
-	k := d.startTask("all", shell("trap 'echo init; sleep 0.5; exit 3' TERM; sh -c 'trap \"echo child; exit\" TERM; while :; do sleep 0.1; done' & while :; do sleep 0.1; done"))
-	d.eventually("there are two shells", func() error {
-		if pids, err := k.Pids(d.ctx); err != nil || len(pids) < 3 {
-			return fmt.Errorf("%d processes, %v", len(pids), err)
+	k := d.startTask("all", shell(`sh -c 'trap "echo child; exit" TERM; echo ready; while :; do sleep 0.1; done' &
+		trap 'echo init; sleep 0.5; exit 3' TERM; echo ready; while :; do sleep 0.1; done`))
+	d.eventually("both shells are ready", func() error {
+		if out := k.out.String(); strings.Count(out, "ready") != 2 {
+			return fmt.Errorf("%q", out)
 		}
 		return nil
 	})
