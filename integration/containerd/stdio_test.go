@@ -1,11 +1,9 @@
 package containerd
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -206,46 +204,4 @@ func logProgram(t *engine.C, d *daemon) {
 		}
 		return err
 	})
-}
-
-// A policy gives every container IDs of its own, without containerd's knowing.
-func TestOwnIDs(t *testing.T) {
-	bin := os.Getenv("BAILEY_BIN") + "/bailey"
-	withDaemons(t, func(t *testing.T, d *daemon) {
-		must(t, os.MkdirAll("/etc/bailey", 0o755))
-		defer os.RemoveAll("/etc/bailey")
-		if out, err := exec.Command(bin, "ids", "setup").CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		must(t, os.WriteFile("/etc/bailey/policy.toml", []byte("[defaults]\nuserns = \"auto\"\n"), 0o644))
-		// Directories show other owners as they are; overlays are made anew from their layers.
-		for _, d.snapshotter = range []string{"native", "overlayfs"} {
-			img, err := d.client.GetImage(d.ctx, image)
-			must(t, err)
-			must(t, img.Unpack(d.ctx, d.snapshotter))
-			ownIDs(t, d)
-		}
-	})
-}
-
-// ownIDs starts two containers and looks at whose their IDs and files are.
-func ownIDs(t *testing.T, d *daemon) {
-	var maps [2]string
-	var tasks [2]*task
-	for i := range tasks {
-		tasks[i] = d.startTask("own-"+d.snapshotter+strconv.Itoa(i), shell("id -u; touch /made; echo x > /dev/stdout; sleep 1000"))
-		engine.Eventually(t, "the payload runs", func() error { return engine.Contains(tasks[i].out.String(), "x") })
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(int(tasks[i].Pid())) + "/uid_map")
-		must(t, err)
-		maps[i] = string(bytes.TrimSpace(b))
-	}
-	if f := strings.Fields(maps[0]); maps[0] == maps[1] || f[0] != "0" || f[1] == "0" {
-		t.Errorf("the maps are %q", maps)
-	}
-	for i, k := range tasks {
-		if out, status := k.exec("who"+strconv.Itoa(i), "stat -c %u /made; cat /proc/self/uid_map"); status != 0 || !strings.HasPrefix(out, "0\n") {
-			t.Errorf("%q, %d", out, status)
-		}
-		k.end()
-	}
 }

@@ -211,11 +211,10 @@ func checkpoint(t *engine.C, d *daemon) {
 	if os.Getenv("BAILEY_CRIU") == "" {
 		t.Skip("no CRIU for this kernel: make test-engines")
 	}
-	script := "i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.05; done"
+	script := "i=0; while :; do i=$((i+1)); echo $i >/next; mv /next /count; sleep 0.05; done"
 	d.Ctr(d.run("dumped", "-d", image, "dumped", "/bin/sh", "-c", script)...)
 	count := func(id, exec string) int {
-		words := strings.Fields(d.Ctr("tasks", "exec", "--exec-id", exec, id, "/bin/cat", "/count"))
-		n, err := strconv.Atoi(words[len(words)-1]) // the newest ctr has warnings before it
+		n, err := strconv.Atoi(strings.TrimSpace(withoutWarnings(d.Ctr("tasks", "exec", "--exec-id", exec, id, "/bin/cat", "/count"))))
 		must(t, err)
 		return n
 	}
