@@ -8,7 +8,7 @@ import (
 )
 
 // checks are made with bailey under containerd's shim for runc, with runc there, and with bailey's own shim.
-var checks = slices.Concat([]engine.Check[*daemon]{
+var checks = []engine.Check[*daemon]{
 	{Name: "run", Do: run},
 	{Name: "exec", Do: executed},
 	{Name: "create and delete", Do: createAndDelete},
@@ -35,7 +35,7 @@ var checks = slices.Concat([]engine.Check[*daemon]{
 	{Name: "checkpoint and restore", Do: checkpoint},
 	{Name: "redis", Do: redis},
 	{Name: "nginx", Do: nginx},
-}, flagChecks(), optionChecks)
+}
 
 func TestContainerd(t *testing.T) {
 	for _, v := range versions(t) {
@@ -47,15 +47,16 @@ func TestContainerd(t *testing.T) {
 				d.runtime = r
 				return d
 			}
-			engine.Run(t, "containerd "+v.name, append(engine.Runtimes(t), ownShim), setup, takeInventory, guarded())
+			engine.Run(t, "containerd "+v.name, append(engine.Runtimes(t), ownShim), setup, takeInventory, guarded(slices.Concat(checks, flagChecks(v), optionChecks)))
 		})
 	}
 }
 
 // guarded returns the checks with the daemon speaking for the check that is made, and nothing left for the next.
-func guarded() []engine.Check[*daemon] {
-	list := slices.Clone(checks)
-	for i, check := range list {
+func guarded(checks []engine.Check[*daemon]) []engine.Check[*daemon] {
+	list := make([]engine.Check[*daemon], len(checks))
+	for i, check := range checks {
+		list[i].Name = check.Name
 		list[i].Do = func(c *engine.C, d *daemon) {
 			d.t = c
 			defer func() {

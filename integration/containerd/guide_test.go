@@ -12,15 +12,18 @@ import (
 // systemctl is a stand-in for systemd's, which starts and stops Debian's containerd.
 const systemctl = `#!/bin/sh
 [ "$2" = containerd ] || exit 1
-case $1 in
-stop | restart) [ ! -e /run/containerd.pid ] || { kill $(cat /run/containerd.pid); while kill -0 $(cat /run/containerd.pid) 2>/dev/null; do sleep 0.05; done; rm /run/containerd.pid; } ;;
-esac
-case $1 in
-start | restart)
-	setsid /usr/bin/containerd >/run/containerd.log 2>&1 </dev/null &
+if [ "$1" != start ] && [ -e /run/containerd.pid ]; then
+	pid=$(cat /run/containerd.pid)
+	rm /run/containerd.pid
+	kill $pid
+	while [ -s /proc/$pid/cmdline ]; do sleep 0.05; done # which it has not when it waits to be waited for
+fi
+if [ "$1" != stop ]; then
+	cd /
+	setsid /usr/bin/containerd >>/run/containerd.log 2>&1 </dev/null &
 	echo $! >/run/containerd.pid
-	until /usr/bin/ctr version >/dev/null 2>&1; do sleep 0.05; done ;;
-esac
+	until ctr version >/dev/null 2>&1; do sleep 0.05; done
+fi
 `
 
 // TestGuide runs the commands of docs/containerd.md with Debian's containerd.

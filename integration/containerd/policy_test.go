@@ -24,7 +24,7 @@ var policies = []struct {
 	{"a user namespace is required", `userns = "require"`, nil, "true", "policy.toml"},
 	{"a user namespace is required, and there", `userns = "require"`, []string{"--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"}, "echo runs", "runs\n"},
 	{"seal", `seal = "always"`, []string{"--cap-add", "CAP_SYS_ADMIN"}, "umount /proc/timer_list 2>&1; echo $?", "1\n"},
-	{"no nested namespaces", "namespaces.user = 0\nnamespaces.net = 0", []string{"--cap-add", "CAP_SYS_ADMIN"}, "unshare -U true 2>&1; unshare -n true 2>&1", "unshare(0x10000000): No space left on device\nunshare: unshare(0x40000000): No space left on device\n"},
+	{"no nested namespaces", "namespaces.user = 0\nnamespaces.net = 0", []string{"--cap-add", "CAP_SYS_ADMIN"}, "unshare -U true 2>&1; unshare -n true 2>&1", "unshare(0x10000000): Operation not permitted\nunshare: unshare(0x40000000): Operation not permitted\n"},
 	{"a ceiling of capabilities", `capabilities = ["CAP_KILL"]`, []string{"--cap-add", "CAP_SYS_ADMIN"}, "grep -E 'Cap(Bnd|Eff)' /proc/self/status", "CapEff:\t0000000000000020\nCapBnd:\t0000000000000020\n"},
 	{"no new privileges", `no_new_privileges = "set"`, []string{"--allow-new-privs"}, "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1\n"},
 	{"a filter is required", `seccomp = "require"`, nil, "true", "policy.toml"},

@@ -31,6 +31,15 @@ func shims(t testing.TB, id ...string) []int {
 	return pids
 }
 
+// serving returns those that serve containers, without the ones that start or clean up after those.
+func serving(t testing.TB) []int {
+	t.Helper()
+	return slices.DeleteFunc(shims(t), func(pid int) bool {
+		data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		return !strings.Contains(string(data), "-id") || strings.HasSuffix(string(data), "start\x00") || strings.HasSuffix(string(data), "delete\x00")
+	})
+}
+
 // shim returns the one shim of a container.
 func shim(t testing.TB, id string) int {
 	t.Helper()
