@@ -58,6 +58,13 @@ func TestPolicy(t *testing.T) {
 						}
 						_, _ = d.ctrStatus("containers", "delete", id)
 					}
+					must(t, os.WriteFile("/etc/bailey/policy.toml", []byte("[defaults]\ncapabilities = []\n"), 0o644))
+					d.Ctr(d.run("execs", "-d", image, "execs", "/bin/sleep", "1000")...)
+					out := d.Ctr("tasks", "exec", "--exec-id", "one", "execs", "/bin/grep", "CapBnd", "/proc/self/status")
+					if err := engine.Contains(out, "CapBnd:\t0000000000000000\n"); err != nil {
+						t.Errorf("an executed process: %v", err)
+					}
+					d.remove("execs")
 					must(t, os.WriteFile("/etc/bailey/policy.toml", []byte("[defaults]\nuserns = \"auto\"\n"), 0o644))
 					// Directories show other owners as they are; overlays are made anew from their layers.
 					for _, d.snapshotter = range []string{"native", "overlayfs"} {
@@ -86,6 +93,9 @@ func ownIDs(t *testing.T, d *daemon) {
 	}
 	if f := strings.Fields(maps[0]); maps[0] == maps[1] || f[0] != "0" || f[1] == "0" {
 		t.Errorf("the maps are %q", maps)
+	}
+	if _, err := tasks[0].Checkpoint(d.ctx); err == nil || engine.Contains(err.Error(), "ID") != nil {
+		t.Errorf("a checkpoint: %v", err)
 	}
 	for i, k := range tasks {
 		if out, status := k.exec("who"+strconv.Itoa(i), "stat -c %u /made; cat /proc/self/uid_map"); status != 0 || !strings.HasPrefix(out, "0\n") {
