@@ -205,3 +205,33 @@ func logProgram(t *engine.C, d *daemon) {
 		return err
 	})
 }
+
+// Who waits for a process that was never started, or could not be, hears of its end when it is deleted.
+func TestExecThatNeverStarts(t *testing.T) {
+	withDaemons(t, func(t *testing.T, d *daemon) {
+		k := d.startTask("never", withArgs("/bin/sleep", "1000"))
+		for id, args := range map[string]string{"none": "", "bad": "/bin/none", "pipe": "/bin/true"} {
+			p, err := k.Exec(d.ctx, id, &specs.Process{Args: []string{args}, Cwd: "/"}, func(id string) (cio.IO, error) {
+				if id == "pipe" { // which nobody has made
+					return cio.Load(cio.NewFIFOSet(cio.Config{Stdout: t.TempDir() + "/none"}, nil))
+				}
+				return cio.NullIO(id)
+			})
+			must(t, err)
+			exit, err := p.Wait(d.ctx)
+			must(t, err)
+			if args != "" {
+				if err := p.Start(d.ctx); err == nil {
+					t.Errorf("%s starts", id)
+				}
+			}
+			_, _ = p.Delete(d.ctx)
+			select {
+			case <-exit:
+			case <-time.After(10 * time.Second):
+				t.Errorf("%s: its end does not come", id)
+			}
+		}
+		k.end()
+	})
+}
