@@ -3,6 +3,7 @@ package containerd
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,6 +50,9 @@ func TestPolicy(t *testing.T) {
 					d.t, d.runtime = t, r
 					defer func() { d.t = d.owner }()
 					for i, p := range policies {
+						if v.name == "1.6" && !d.own() && slices.Contains(p.args, "--uidmap") {
+							continue // its ctr forgets the runtime's binary then
+						}
 						must(t, os.WriteFile("/etc/bailey/policy.toml", []byte("[defaults]\n"+p.policy+"\n"), 0o644))
 						id := "policy" + strconv.Itoa(i)
 						args := append(append(d.run(id, "--rm"), p.args...), image, id, "/bin/sh", "-c", p.script)
