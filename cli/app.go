@@ -92,7 +92,8 @@ func newApp(args []string, version string, r *reporter) *cli.App {
 	}
 	cli.VersionPrinter = printVersion
 	for _, a := range args[min(1, len(args)):] {
-		if build, ok := commands[a]; ok {
+		// A container may have the name of a command.
+		if build, ok := commands[a]; ok && app.Command(a) == nil {
 			app.Commands = append(app.Commands, finish(build(r), args))
 		}
 	}

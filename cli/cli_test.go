@@ -67,6 +67,15 @@ func TestDeleteForceOfNothingIsSilent(t *testing.T) {
 	}
 }
 
+// A container may have the name of a command, of the one that is called even.
+func TestContainersNamedAsCommands(t *testing.T) {
+	for name := range commands {
+		if status, _, errs := bailey(t, "state", name); status != 1 || !strings.Contains(errs, "does not exist") {
+			t.Errorf("%s: %d, %q", name, status, errs)
+		}
+	}
+}
+
 // Engines read the last entry of the log.
 func TestErrorReachesTheLog(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log.json")

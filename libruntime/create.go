@@ -177,6 +177,9 @@ func (c *creation) make() (init *nsexec.Init, err error) {
 		c.undo(0)
 		return nil, err
 	}
+	if p := c.spec.Process; c.opts.Streams == nil && p != nil && !p.Terminal {
+		givePipes(hostUser(c.spec, p))
+	}
 	return init, nil
 }
 

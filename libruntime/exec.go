@@ -91,6 +91,9 @@ func (rt *Runtime) enter(id string, opts *ExecOptions) (*execution, *nsexec.Init
 		}
 		return nil, nil, err
 	}
+	if opts.Streams == nil && !e.process.Terminal {
+		givePipes(hostUser(e.spec, e.process))
+	}
 	return e, init, nil
 }
 

@@ -29,6 +29,9 @@ func (c *container) doCheckpoint(r *wire.Checkpoint) error {
 	if options.Images == "" {
 		options.Images = o.ImagePath
 	}
+	if options.Work == "" {
+		options.Work = c.record.Options.CriuWorkPath
+	}
 	if o.CgroupsMode != "" {
 		mode, ok := cgroupModes[o.CgroupsMode]
 		if !ok {

@@ -42,6 +42,7 @@ func (c *container) startExec(p *process) (pid int, err error) {
 		return 0, precondition("cannot exec in a stopped container")
 	}
 	if err := p.open(); err != nil {
+		p.failed()
 		return 0, err
 	}
 	options := libruntime.ExecOptions{Process: p.spec, Streams: &p.stdio.child}
@@ -68,7 +69,13 @@ func (c *container) startExec(p *process) (pid int, err error) {
 
 // deleteExec gives it up.
 func (c *container) deleteExec(p *process) (wire.Exit, error) {
-	if status, _ := p.is(); status == wire.Running {
+	p.starting.Lock()
+	status, _ := p.is()
+	if status == wire.Created {
+		p.failed() // somebody may wait for its end
+	}
+	p.starting.Unlock()
+	if status == wire.Running {
 		return wire.Exit{}, precondition("cannot delete a running process")
 	}
 	exit := p.delete()

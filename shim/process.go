@@ -113,9 +113,11 @@ func (p *process) watch(child *child) {
 	close(p.ended)
 }
 
-// failed notes that the process could not be made.
+// failed notes that the process could not be made, or is not going to be.
 func (p *process) failed() {
-	p.stdio.abort()
+	if p.stdio != nil {
+		p.stdio.abort()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.status, p.exit = wire.Stopped, wire.Exit{Status: 255, At: time.Now()}

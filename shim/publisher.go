@@ -65,7 +65,7 @@ func (p *publisher) run() {
 			err := p.forward(request)
 			if err == nil {
 				delay = 0
-				p.sent()
+				p.sent(request)
 				continue
 			}
 			delay = min(max(2*delay, 100*time.Millisecond), maxRetryDelay)
@@ -84,10 +84,14 @@ func (p *publisher) next() []byte {
 	return p.queue[0]
 }
 
-func (p *publisher) sent() {
+// sent takes a request out of the queue, unless it had to make room meanwhile.
+func (p *publisher) sent(request []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.queue = p.queue[1:]; len(p.queue) == 0 {
+	if &p.queue[0][0] == &request[0] {
+		p.queue = p.queue[1:]
+	}
+	if len(p.queue) == 0 {
 		p.queue = nil
 		p.idle.Broadcast()
 	}

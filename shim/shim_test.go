@@ -2,7 +2,9 @@ package shim
 
 import (
 	"bytes"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strconv"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/moby/sys/mountinfo"
 
 	"github.com/bailey-oci/bailey/shim/wire"
 )
@@ -154,10 +158,87 @@ func TestMountOfManyLayers(t *testing.T) {
 }
 
 func TestMountRefusesWhatItDoesNotKnow(t *testing.T) {
-	for _, o := range []string{"loop", "X-containerd.loop", "uidmap=0:1000:10"} {
-		if err := mount(wire.Mount{Type: "bind", Source: "/none", Options: []string{o}}, "/none"); err == nil || !strings.Contains(err.Error(), o) {
+	for _, o := range []string{"X-containerd.loop", "uidmap=0:1000:10"} {
+		name, _, _ := strings.Cut(o, "=")
+		if err := mount(wire.Mount{Type: "bind", Source: "/none", Options: []string{o}}, "/none"); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", o, err)
 		}
+	}
+	for _, text := range []string{"", "0:1000", "0:1000:1:1", "0:-1:1", "0:1000:4294967296", "0:1000:1,"} {
+		err := mount(wire.Mount{Type: "overlay", Options: []string{"lowerdir=/none", "uidmap=" + text, "gidmap=0:1:1"}}, "/none")
+		if err == nil || !strings.Contains(err.Error(), "no ID mapping") {
+			t.Errorf("uidmap=%s: %v", text, err)
+		}
+	}
+}
+
+// A pod's user namespace: the image's files belong to its IDs, the layer that is written to has them on disk, and nothing but the
+// overlay itself is mounted.
+func TestMountMapped(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("root mounts")
+	}
+	dir := t.TempDir()
+	for _, d := range []string{"lower", "upper", "work", "rootfs"} {
+		must(t, os.Mkdir(filepath.Join(dir, d), 0o755))
+	}
+	must(t, os.WriteFile(dir+"/lower/root", nil, 0o644))
+	must(t, os.WriteFile(dir+"/lower/user", nil, 0o644))
+	must(t, os.Chown(dir+"/lower/user", 1000, 2000))
+	before, err := os.ReadFile("/proc/self/mountinfo")
+	must(t, err)
+	must(t, mountRootfs(dir, []wire.Mount{{Type: "overlay", Source: "overlay", Options: []string{
+		"index=off", "uidmap=0:100000:1000,1000:300000:1", "gidmap=0:200000:65536",
+		"workdir=" + dir + "/work", "upperdir=" + dir + "/upper", "lowerdir=" + dir + "/lower",
+	}}}))
+	t.Cleanup(func() { must(t, unmountAll(dir+"/rootfs")) })
+	after, err := os.ReadFile("/proc/self/mountinfo")
+	must(t, err)
+	if n := strings.Count(string(after), "\n") - strings.Count(string(before), "\n"); n != 1 {
+		t.Errorf("%d mounts more", n)
+	}
+	// To write to it copies it up, with its owner.
+	must(t, os.WriteFile(dir+"/rootfs/user", []byte("new"), 0o644))
+	for path, want := range map[string][2]uint32{
+		"rootfs/root": {100000, 200000}, "rootfs/user": {300000, 202000}, "upper/user": {300000, 202000}, "lower/user": {1000, 2000},
+	} {
+		var st unix.Stat_t
+		must(t, unix.Stat(filepath.Join(dir, path), &st))
+		if got := [2]uint32{st.Uid, st.Gid}; got != want {
+			t.Errorf("%s belongs to %v and not to %v", path, got, want)
+		}
+	}
+}
+
+// An image file is mounted through a loop device, which is free again when it is unmounted.
+func TestLoopMount(t *testing.T) {
+	mke2fs, err := exec.LookPath("mke2fs")
+	if err != nil || os.Geteuid() != 0 {
+		t.Skip("not root, or no mke2fs")
+	}
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		t.Skip("no loop devices")
+	}
+	bundle := t.TempDir()
+	image := bundle + "/image"
+	must(t, os.Mkdir(bundle+"/content", 0o755))
+	must(t, os.WriteFile(bundle+"/content/file", []byte("x"), 0o644))
+	if out, err := exec.Command(mke2fs, "-q", "-t", "ext4", "-d", bundle+"/content", image, "1M").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	must(t, mountRootfs(bundle, []wire.Mount{{Type: "ext4", Source: image, Options: []string{"ro", "loop"}}}))
+	mounts, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(filepath.Join(bundle, "rootfs")))
+	must(t, err)
+	if got, err := os.ReadFile(bundle + "/rootfs/file"); string(got) != "x" || len(mounts) != 1 {
+		t.Errorf("%q, %v, %v", got, err, mounts)
+	}
+	must(t, unmountAll(filepath.Join(bundle, "rootfs")))
+	waitFor(t, "the device is free", func() bool {
+		_, err := os.Stat("/sys/block/" + filepath.Base(mounts[0].Source) + "/loop/backing_file")
+		return os.IsNotExist(err)
+	})
+	if err := mountRootfs(bundle, []wire.Mount{{Type: "ext4", Source: bundle + "/none", Options: []string{"loop"}}}); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("an image that is not there: %v", err)
 	}
 }
 

@@ -13,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
@@ -24,11 +26,16 @@ const (
 	namespace   = "tests"
 )
 
-// daemon is a containerd of the test's own.
+// daemon is a containerd of the test's own, and the runtime that it is asked for.
 type daemon struct {
-	t        testing.TB
+	t testing.TB // of what is being done with it
+	// owner is the test that it ends with.
+	owner    testing.TB
 	dir, ctr string
 	path     string // of the daemon's program
+	runtime  engine.Runtime
+	// options are those of the runtime, in addition to which binary it is.
+	options *options.Options
 	// snapshotter is the one to use, "" for the usual one.
 	snapshotter string
 	process     *exec.Cmd
@@ -36,45 +43,57 @@ type daemon struct {
 	ctx         context.Context
 }
 
-// engines are the daemons that there are, by name.
-func engines(t *testing.T) map[string][2]string {
+// version is a containerd that there is.
+type version struct{ name, daemon, ctr string }
+
+// versions are the newest containerd and Debian's, each with its own shim for runc beside it.
+func versions(t testing.TB) []version {
 	t.Helper()
-	found := make(map[string][2]string)
-	if built := os.Getenv("BAILEY_ENGINES"); built != "" {
-		found["2.4"] = [2]string{built + "/containerd", built + "/ctr"}
-	}
-	if _, err := os.Stat("/usr/bin/containerd"); err == nil {
-		found["debian"] = [2]string{"/usr/bin/containerd", "/usr/bin/ctr"}
-	}
-	if os.Getenv("SANDBOX_TAG") == "" || len(found) == 0 {
-		t.Skip("not in scripts/sandbox, or no containerd: make test-engines")
+	built := engine.Built(t)
+	found := []version{{"2.4", built + "/containerd", built + "/ctr"}}
+	if engine.Exists("/usr/bin/containerd") {
+		found = append(found, version{"1.6", "/usr/bin/containerd", "/usr/bin/ctr"})
 	}
 	return found
 }
 
-// withDaemons runs a test with each of the daemons.
+// ownShim is bailey without a binary: the shim does everything. What is made with it has no Path.
+var ownShim = engine.Runtime{Name: "bailey's shim"}
+
+// newDaemon starts a daemon with an image.
+func newDaemon(t testing.TB, v version, r engine.Runtime) *daemon {
+	t.Helper()
+	d := &daemon{t: t, owner: t, dir: t.TempDir(), path: v.daemon, ctr: v.ctr, runtime: r}
+	d.ctx = namespaces.WithNamespace(t.Context(), namespace)
+	d.start()
+	t.Cleanup(d.stop)
+	d.Ctr("images", "import", engine.BusyboxImage(t, t.TempDir()))
+	return d
+}
+
+// withDaemons runs a test of bailey's shim with each of the daemons.
 func withDaemons(t *testing.T, test func(t *testing.T, d *daemon)) {
-	for name, programs := range engines(t) {
-		t.Run(name, func(t *testing.T) {
-			d := &daemon{t: t, dir: t.TempDir(), path: programs[0], ctr: programs[1]}
-			d.ctx = namespaces.WithNamespace(t.Context(), namespace)
-			d.start()
-			d.Ctr("images", "import", engine.BusyboxImage(t, t.TempDir()))
-			before := takeInventory(t)
+	for _, v := range versions(t) {
+		t.Run(v.name, func(t *testing.T) {
+			d := newDaemon(t, v, ownShim)
+			before := takeInventory(t, d)
 			test(t, d)
 			if !t.Failed() {
-				before.Compare(t, func() engine.Inventory { return takeInventory(t) })
+				before.Compare(t, func() engine.Inventory { return takeInventory(t, d) })
 			}
 		})
 	}
 }
+
+// own reports whether containers are bailey's shim's.
+func (d *daemon) own() bool { return d.runtime.Path == "" }
 
 func (d *daemon) socket() string { return d.dir + "/containerd.sock" }
 
 // start starts the daemon and waits until it answers.
 func (d *daemon) start() {
 	d.t.Helper()
-	config := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n[ttrpc]\naddress = %q\n",
+	config := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.images\", \"io.containerd.cri.v1.runtime\"]\n[grpc]\naddress = %q\n[ttrpc]\naddress = %q\n",
 		d.dir+"/root", d.dir+"/state", d.socket(), d.socket()+".ttrpc")
 	must(d.t, os.WriteFile(d.dir+"/config.toml", []byte(config), 0o600))
 	log, err := os.OpenFile(d.dir+"/log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -82,9 +101,9 @@ func (d *daemon) start() {
 	defer log.Close()
 	d.process = exec.Command(d.path, "-c", d.dir+"/config.toml", "-l", "debug")
 	d.process.Stdout, d.process.Stderr = log, log
-	d.process.Env = append(os.Environ(), "PATH="+os.Getenv("BAILEY_BIN")+":"+os.Getenv("PATH"))
+	d.process.Dir = d.dir // Debian's takes a shim that is in its working directory
+	d.process.Env = append(os.Environ(), "PATH="+strings.Join([]string{os.Getenv("BAILEY_BIN"), filepath.Dir(d.path), os.Getenv("PATH")}, ":"))
 	must(d.t, d.process.Start())
-	d.t.Cleanup(d.stop)
 	d.eventually("the daemon answers", func() error {
 		c, err := client.New(d.socket(), client.WithTimeout(time.Second))
 		if err != nil {
@@ -109,10 +128,10 @@ func (d *daemon) stop() {
 	_ = d.process.Process.Signal(syscall.SIGTERM)
 	_ = d.process.Wait()
 	d.process = nil
-	if d.t.Failed() {
+	if d.owner.Failed() {
 		log, _ := os.ReadFile(d.dir + "/log")
 		lines := strings.Split(string(log), "\n")
-		d.t.Logf("the daemon's log:\n%s", strings.Join(lines[max(0, len(lines)-60):], "\n"))
+		d.owner.Logf("the daemon's log:\n%s", strings.Join(lines[max(0, len(lines)-60):], "\n"))
 	}
 }
 
@@ -121,7 +140,7 @@ func (d *daemon) killed() {
 	d.client.Close()
 	_ = d.process.Process.Kill()
 	_ = d.process.Wait()
-	d.process = nil
+	d.process, d.client = nil, nil
 }
 
 // Ctr runs a command that is to work, and returns what it prints.
@@ -132,6 +151,13 @@ func (d *daemon) Ctr(args ...string) string {
 		d.t.Fatalf("ctr %s: exit status %d: %s", strings.Join(args, " "), status, out)
 	}
 	return out
+}
+
+// remove ends and deletes a container.
+func (d *daemon) remove(id string) {
+	d.t.Helper()
+	_, _ = d.ctrStatus("tasks", "delete", "-f", id) // it has the exit status of the task
+	d.Ctr("containers", "delete", id)
 }
 
 // ctrStatus runs a command and returns what it prints and its exit status.
@@ -154,13 +180,52 @@ func (d *daemon) command(args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, d.ctr, append([]string{"-a", d.socket(), "-n", namespace}, args...)...)
 }
 
-// run returns the arguments of a ctr run of this runtime.
+// run returns the arguments of a ctr run with the runtime.
 func (d *daemon) run(id string, args ...string) []string {
-	all := []string{"run", "--runtime", runtimeName, "--cgroup", cgroupOf(id)}
+	all := []string{"run", "--cgroup", cgroupOf(id), "--runtime", d.runtimeName()}
+	if !d.own() {
+		all = append(all, "--runc-binary", d.runtime.Path)
+	}
 	if engine.View() == "v2" && !engine.V2Has("cpu") {
 		all = append(all, "--cpu-shares", "0") // it has a default
 	}
 	return append(all, args...)
+}
+
+func (d *daemon) runtimeName() string {
+	if d.own() {
+		return runtimeName
+	}
+	return "io.containerd.runc.v2"
+}
+
+// withRuntime chooses the runtime for a container of the client's.
+func (d *daemon) withRuntime() client.NewContainerOpts {
+	if d.own() && d.options == nil {
+		return client.WithRuntime(d.runtimeName(), nil)
+	}
+	o := new(options.Options)
+	if d.options != nil {
+		o = proto.CloneOf(d.options)
+	}
+	o.BinaryName = d.runtime.Path
+	return client.WithRuntime(d.runtimeName(), o)
+}
+
+// reset removes what a check has left that has failed.
+func (d *daemon) reset() {
+	if d.client == nil {
+		d.start()
+	}
+	all, err := d.client.Containers(d.ctx)
+	must(d.t, err)
+	for _, c := range all {
+		if k, err := c.Task(d.ctx, nil); err == nil {
+			_ = k.Resume(d.ctx)
+			_, _ = k.Delete(d.ctx, client.WithProcessKill)
+		}
+		_ = c.Delete(d.ctx, client.WithSnapshotCleanup)
+	}
 }
 
 // cgroupOf returns a container's cgroup.
@@ -172,11 +237,14 @@ func (d *daemon) eventually(what string, holds func() error) {
 	engine.Eventually(d.t, what, holds)
 }
 
-// takeInventory tells what containers leave if they leave something.
-func takeInventory(t testing.TB) engine.Inventory {
+// takeInventory tells what containers leave if they leave something. The socket of a shim that is killed is left by containerd's
+// own.
+func takeInventory(t testing.TB, d *daemon) engine.Inventory {
 	t.Helper()
-	other := func(command string) bool {
-		return filepath.Base(strings.Fields(command)[0]) != "containerd-shim-bailey-v2"
+	daemons := func(command string) bool { return filepath.Base(strings.Fields(command)[0]) == "containerd" }
+	patterns := []string{"/run/containerd/bailey/*/[^@]*", "/run/containerd/runc/*/[^@]*", "/run/containerd/fifo/*"}
+	if d.own() {
+		patterns = append(patterns, "/run/containerd/s/*")
 	}
-	return engine.TakeInventory(t, other, "/run/containerd/s/*", "/run/containerd/bailey/*/[^@]*", "/run/containerd/fifo/*")
+	return engine.TakeInventory(t, daemons, patterns...)
 }

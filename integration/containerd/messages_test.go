@@ -49,7 +49,7 @@ func TestRequests(t *testing.T) {
 		{&taskapi.UpdateTaskRequest{ID: "i", Resources: value, Annotations: map[string]string{"a": "b"}}, new(wire.Update), &wire.Update{ID: "i", Resources: ours}},
 		{&taskapi.CheckpointTaskRequest{ID: "i", Path: "p", Options: value}, new(wire.Checkpoint), &wire.Checkpoint{ID: "i", Path: "p", Options: ours}},
 		{&options.Options{NoPivotRoot: true, NoNewKeyring: true, ShimCgroup: "c", IoUid: 1, IoGid: 2, BinaryName: "x", Root: "r", SystemdCgroup: true, CriuImagePath: "i", CriuWorkPath: "w"},
-			new(wire.Options), &wire.Options{NoPivotRoot: true, NoNewKeyring: true, ShimCgroup: "c", IoUID: 1, IoGID: 2, Root: "r", SystemdCgroup: true, CriuImagePath: "i", CriuWorkPath: "w"}},
+			new(wire.Options), &wire.Options{NoPivotRoot: true, NoNewKeyring: true, ShimCgroup: "c", IoUID: 1, IoGID: 2, Root: "r", SystemdCgroup: true, CriuWorkPath: "w"}},
 		{&runtimeoptions.Options{TypeUrl: "t", ConfigPath: "p", ConfigBody: []byte("b")}, new(wire.GenericOptions), &wire.GenericOptions{Path: "p", Body: []byte("b")}},
 		{&options.CheckpointOptions{Exit: true, OpenTcp: true, ExternalUnixSockets: true, Terminal: true, FileLocks: true, EmptyNamespaces: []string{"n"}, CgroupsMode: "m", ImagePath: "i", WorkPath: "w", ParentPath: "p"},
 			new(wire.CheckpointOptions), &wire.CheckpointOptions{Exit: true, OpenTCP: true, ExternalUnixSockets: true, Terminal: true, FileLocks: true, EmptyNamespaces: []string{"n"}, CgroupsMode: "m", ImagePath: "i", WorkPath: "w", ParentPath: "p"}},

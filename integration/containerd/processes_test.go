@@ -21,7 +21,7 @@ func shims(t testing.TB, id ...string) []int {
 			continue // it has ended
 		}
 		args := strings.Split(string(data), "\x00")
-		if filepath.Base(args[0]) != "containerd-shim-bailey-v2" || len(id) > 0 && !slices.Contains(args, id[0]) {
+		if !strings.HasPrefix(filepath.Base(args[0]), "containerd-shim-") || len(id) > 0 && !slices.Contains(args, id[0]) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(p)))
@@ -29,6 +29,15 @@ func shims(t testing.TB, id ...string) []int {
 		pids = append(pids, pid)
 	}
 	return pids
+}
+
+// serving returns those that serve containers, without the ones that start or clean up after those.
+func serving(t testing.TB) []int {
+	t.Helper()
+	return slices.DeleteFunc(shims(t), func(pid int) bool {
+		data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		return !strings.Contains(string(data), "-id") || strings.HasSuffix(string(data), "start\x00") || strings.HasSuffix(string(data), "delete\x00")
+	})
 }
 
 // shim returns the one shim of a container.

@@ -1,11 +1,9 @@
 package containerd
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,12 +14,13 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
 // openTerminal returns a terminal's master and the path of its other end.
-func openTerminal(t *testing.T) (*os.File, string) {
+func openTerminal(t testing.TB) (*os.File, string) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	must(t, err)
@@ -32,7 +31,7 @@ func openTerminal(t *testing.T) (*os.File, string) {
 	return master, "/dev/pts/" + strconv.Itoa(int(number))
 }
 
-func control(t *testing.T, f *os.File, request uintptr, arg unsafe.Pointer) {
+func control(t testing.TB, f *os.File, request uintptr, arg unsafe.Pointer) {
 	t.Helper()
 	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), request, uintptr(arg)); errno != 0 {
 		t.Fatal(errno)
@@ -40,59 +39,113 @@ func control(t *testing.T, f *os.File, request uintptr, arg unsafe.Pointer) {
 }
 
 // A terminal has the caller's size, follows it, and takes what is typed.
-func TestTerminal(t *testing.T) {
-	withDaemons(t, func(t *testing.T, d *daemon) {
-		master, path := openTerminal(t)
-		size := struct{ rows, columns, _, _ uint16 }{rows: 33, columns: 77}
-		control(t, master, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
-		end, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOCTTY, 0)
-		must(t, err)
-		cmd := d.command(d.run("tty", "--rm", "-t", image, "tty", "/bin/sh")...)
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = end, end, end
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-		must(t, cmd.Start())
-		end.Close()
-		var out output
-		go func() { _, _ = io.Copy(&out, master) }()
-		say := func(line, want string) {
-			t.Helper()
-			engine.Eventually(t, "the answer to "+line, func() error {
-				_, _ = io.WriteString(master, line+"\n")
-				time.Sleep(100 * time.Millisecond)
-				return engine.Contains(out.String(), want)
-			})
+func terminal(t *engine.C, d *daemon) {
+	master, path := openTerminal(t)
+	size := struct{ rows, columns, _, _ uint16 }{rows: 33, columns: 77}
+	control(t, master, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
+	end, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOCTTY, 0)
+	must(t, err)
+	cmd := d.command(d.run("tty", "--rm", "-t", image, "tty", "/bin/sh")...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = end, end, end
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	must(t, cmd.Start())
+	end.Close()
+	var out output
+	go func() { _, _ = io.Copy(&out, master) }()
+	say := func(line, want string) {
+		t.Helper()
+		engine.Eventually(t, "the answer to "+line, func() error {
+			_, _ = io.WriteString(master, line+"\n")
+			time.Sleep(100 * time.Millisecond)
+			return engine.Contains(out.String(), want)
+		})
+	}
+	say("tty", "/dev/pts/0")
+	say("stty size", "33 77")
+	size.rows, size.columns = 44, 88
+	control(t, master, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
+	say("stty size", "44 88")
+	_, _ = io.WriteString(master, "exit 6\n")
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 6 {
+		t.Errorf("exit status %d: %s", cmd.ProcessState.ExitCode(), out.String())
+	}
+}
+
+// So does that of a process that is executed later; and its size is set by the client.
+func terminalOfExec(t *engine.C, d *daemon) {
+	k := d.startTask("tty-exec", withArgs("/bin/sleep", "1000"))
+	var out output
+	in, typed := io.Pipe()
+	p, err := k.Exec(d.ctx, "shell", &specs.Process{Args: []string{"/bin/sh"}, Cwd: "/", Env: []string{"PATH=/bin"}, Terminal: true},
+		cio.NewCreator(cio.WithStreams(in, &out, nil), cio.WithTerminal))
+	must(t, err)
+	exit, err := p.Wait(d.ctx)
+	must(t, err)
+	must(t, p.Start(d.ctx))
+	must(t, p.Resize(d.ctx, 91, 37))
+	_, err = io.WriteString(typed, "tty; stty size; exit 4\n")
+	must(t, err)
+	if s := statusOf(t, exit); s != 4 {
+		t.Errorf("exit status %d", s)
+	}
+	must(t, typed.Close())
+	for _, want := range []string{"/dev/pts/", "37 91"} {
+		engine.Eventually(t, "the answer comes", func() error { return engine.Contains(out.String(), want) })
+	}
+	_, err = p.Delete(d.ctx)
+	must(t, err)
+	k.end()
+}
+
+// ctr names the log as a URI.
+func logURI(t *engine.C, d *daemon) {
+	path := t.TempDir() + "/out"
+	d.Ctr(d.run("uri", "--log-uri", "file://"+path, "-d", image, "uri", "/bin/echo", "hello")...)
+	engine.Eventually(t, "it is logged", func() error {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
 		}
-		say("tty", "/dev/pts/0")
-		say("stty size", "33 77")
-		size.rows, size.columns = 44, 88
-		control(t, master, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
-		say("stty size", "44 88")
-		_, _ = io.WriteString(master, "exit 6\n")
-		if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 6 {
-			t.Errorf("exit status %d: %s", cmd.ProcessState.ExitCode(), out.String())
-		}
+		return engine.Contains(string(b), "hello\n")
 	})
+	d.eventually("it has ended", func() error { return engine.Contains(d.Ctr("tasks", "list"), "STOPPED") })
+	d.Ctr("tasks", "delete", "uri")
+	d.Ctr("containers", "delete", "uri")
+}
+
+// A client that goes away takes nothing with it, and one that attaches reads what comes then.
+func attach(t *engine.C, d *daemon) {
+	k := d.startTask("attached", shell("i=0; while :; do echo line $i; i=$((i+1)); sleep 0.05; done"))
+	engine.Eventually(t, "it prints", func() error { return engine.Contains(k.out.String(), "line 3") })
+	k.IO().Cancel()
+	time.Sleep(200 * time.Millisecond)
+	cmd := d.command("tasks", "attach", "attached")
+	var out output
+	cmd.Stdout, cmd.Stderr = &out, &out
+	must(t, cmd.Start())
+	engine.Eventually(t, "it prints again", func() error { return engine.Contains(out.String(), "line 1") })
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	k.end()
 }
 
 // Input ends when the client says so.
-func TestCloseInput(t *testing.T) {
-	withDaemons(t, func(t *testing.T, d *daemon) {
-		var out output
-		k := d.createWith("input", cio.NewCreator(cio.WithStreams(strings.NewReader(strings.Repeat("x", 300000)), &out, &out)), shell("wc -c"))
-		must(t, k.Start(d.ctx))
-		time.Sleep(200 * time.Millisecond)
-		if s, err := k.Status(d.ctx); err != nil || s.Status != "running" {
-			t.Errorf("before the input was closed: %v, %v", s, err)
-		}
-		must(t, k.CloseIO(d.ctx, client.WithStdinCloser))
-		if s := k.status(); s != 0 {
-			t.Errorf("exit status %d", s)
-		}
-		k.remove()
-		if got := strings.TrimSpace(out.String()); got != "300000" {
-			t.Errorf("%q bytes have arrived", got)
-		}
-	})
+func closeInput(t *engine.C, d *daemon) {
+	var out output
+	k := d.createWith("input", cio.NewCreator(cio.WithStreams(strings.NewReader(strings.Repeat("x", 300000)), &out, &out)), shell("wc -c"))
+	must(t, k.Start(d.ctx))
+	time.Sleep(200 * time.Millisecond)
+	if s, err := k.Status(d.ctx); err != nil || s.Status != "running" {
+		t.Errorf("before the input was closed: %v, %v", s, err)
+	}
+	must(t, k.CloseIO(d.ctx, client.WithStdinCloser))
+	if s := k.status(); s != 0 {
+		t.Errorf("exit status %d", s)
+	}
+	k.remove()
+	if got := strings.TrimSpace(out.String()); got != "300000" {
+		t.Errorf("%q bytes have arrived", got)
+	}
 }
 
 // A process that has daemons leave its streams open does not keep its deletion waiting.
@@ -111,92 +164,74 @@ func TestDaemonHoldsStreams(t *testing.T) {
 }
 
 // Who is not root opens standard output by its name.
-func TestStreamsBelongToTheUser(t *testing.T) {
-	withDaemons(t, func(t *testing.T, d *daemon) {
-		k := d.startTask("user", shell("echo first > /dev/stdout && echo second > /proc/self/fd/2"), oci.WithUserID(1000))
-		if s := k.status(); s != 0 {
-			t.Errorf("exit status %d", s)
+func streamsBelongToTheUser(t *engine.C, d *daemon) {
+	k := d.startTask("user", shell("echo first > /dev/stdout && echo second > /proc/self/fd/2"), oci.WithUserID(1000))
+	if s := k.status(); s != 0 {
+		t.Errorf("exit status %d", s)
+	}
+	k.remove()
+	for _, want := range []string{"first", "second"} {
+		if err := engine.Contains(k.out.String(), want); err != nil {
+			t.Error(err)
 		}
-		k.remove()
-		for _, want := range []string{"first", "second"} {
-			if err := engine.Contains(k.out.String(), want); err != nil {
-				t.Error(err)
-			}
+	}
+}
+
+func logFile(t *engine.C, d *daemon) {
+	path := t.TempDir() + "/logs/out"
+	k := d.createWith("file", cio.LogFile(path), shell("echo out; echo err >&2"))
+	must(t, k.Start(d.ctx))
+	k.status()
+	k.remove()
+	if got, err := os.ReadFile(path); err != nil || engine.Contains(string(got), "out\n") != nil || engine.Contains(string(got), "err\n") != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func logProgram(t *engine.C, d *daemon) {
+	dir := t.TempDir()
+	program := dir + "/logger"
+	script := "#!/bin/sh\nexec >" + dir + "/out\necho $CONTAINER_NAMESPACE $CONTAINER_ID \"$@\"\nexec 5>&-\ncat <&3\n"
+	must(t, os.WriteFile(program, []byte(script), 0o755))
+	k := d.createWith("logged", cio.BinaryIO(program, map[string]string{"key": "value"}), shell("echo hello"))
+	must(t, k.Start(d.ctx))
+	k.status()
+	k.remove()
+	engine.Eventually(t, "the program has logged", func() error {
+		got, err := os.ReadFile(dir + "/out")
+		if err == nil && string(got) != namespace+" logged key value\nhello\n" {
+			err = fmt.Errorf("%q", got)
 		}
+		return err
 	})
 }
 
-func TestLogFile(t *testing.T) {
+// Who waits for a process that was never started, or could not be, hears of its end when it is deleted.
+func TestExecThatNeverStarts(t *testing.T) {
 	withDaemons(t, func(t *testing.T, d *daemon) {
-		path := t.TempDir() + "/logs/out"
-		k := d.createWith("file", cio.LogFile(path), shell("echo out; echo err >&2"))
-		must(t, k.Start(d.ctx))
-		k.status()
-		k.remove()
-		if got, err := os.ReadFile(path); err != nil || engine.Contains(string(got), "out\n") != nil || engine.Contains(string(got), "err\n") != nil {
-			t.Errorf("%q, %v", got, err)
-		}
-	})
-}
-
-func TestLogProgram(t *testing.T) {
-	withDaemons(t, func(t *testing.T, d *daemon) {
-		dir := t.TempDir()
-		program := dir + "/logger"
-		script := "#!/bin/sh\nexec >" + dir + "/out\necho $CONTAINER_NAMESPACE $CONTAINER_ID \"$@\"\nexec 5>&-\ncat <&3\n"
-		must(t, os.WriteFile(program, []byte(script), 0o755))
-		k := d.createWith("logged", cio.BinaryIO(program, map[string]string{"key": "value"}), shell("echo hello"))
-		must(t, k.Start(d.ctx))
-		k.status()
-		k.remove()
-		engine.Eventually(t, "the program has logged", func() error {
-			got, err := os.ReadFile(dir + "/out")
-			if err == nil && string(got) != namespace+" logged key value\nhello\n" {
-				err = fmt.Errorf("%q", got)
-			}
-			return err
-		})
-	})
-}
-
-// A policy gives every container IDs of its own, without containerd's knowing.
-func TestOwnIDs(t *testing.T) {
-	bin := os.Getenv("BAILEY_BIN") + "/bailey"
-	withDaemons(t, func(t *testing.T, d *daemon) {
-		must(t, os.MkdirAll("/etc/bailey", 0o755))
-		defer os.RemoveAll("/etc/bailey")
-		if out, err := exec.Command(bin, "ids", "setup").CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		must(t, os.WriteFile("/etc/bailey/policy.toml", []byte("[defaults]\nuserns = \"auto\"\n"), 0o644))
-		// Directories show other owners as they are; overlays are made anew from their layers.
-		for _, d.snapshotter = range []string{"native", "overlayfs"} {
-			img, err := d.client.GetImage(d.ctx, image)
+		k := d.startTask("never", withArgs("/bin/sleep", "1000"))
+		for id, args := range map[string]string{"none": "", "bad": "/bin/none", "pipe": "/bin/true"} {
+			p, err := k.Exec(d.ctx, id, &specs.Process{Args: []string{args}, Cwd: "/"}, func(id string) (cio.IO, error) {
+				if id == "pipe" { // which nobody has made
+					return cio.Load(cio.NewFIFOSet(cio.Config{Stdout: t.TempDir() + "/none"}, nil))
+				}
+				return cio.NullIO(id)
+			})
 			must(t, err)
-			must(t, img.Unpack(d.ctx, d.snapshotter))
-			ownIDs(t, d)
-		}
-	})
-}
-
-// ownIDs starts two containers and looks at whose their IDs and files are.
-func ownIDs(t *testing.T, d *daemon) {
-	var maps [2]string
-	var tasks [2]*task
-	for i := range tasks {
-		tasks[i] = d.startTask("own-"+d.snapshotter+strconv.Itoa(i), shell("id -u; touch /made; echo x > /dev/stdout; sleep 1000"))
-		engine.Eventually(t, "the payload runs", func() error { return engine.Contains(tasks[i].out.String(), "x") })
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(int(tasks[i].Pid())) + "/uid_map")
-		must(t, err)
-		maps[i] = string(bytes.TrimSpace(b))
-	}
-	if f := strings.Fields(maps[0]); maps[0] == maps[1] || f[0] != "0" || f[1] == "0" {
-		t.Errorf("the maps are %q", maps)
-	}
-	for i, k := range tasks {
-		if out, status := k.exec("who"+strconv.Itoa(i), "stat -c %u /made; cat /proc/self/uid_map"); status != 0 || !strings.HasPrefix(out, "0\n") {
-			t.Errorf("%q, %d", out, status)
+			exit, err := p.Wait(d.ctx)
+			must(t, err)
+			if args != "" {
+				if err := p.Start(d.ctx); err == nil {
+					t.Errorf("%s starts", id)
+				}
+			}
+			_, _ = p.Delete(d.ctx)
+			select {
+			case <-exit:
+			case <-time.After(10 * time.Second):
+				t.Errorf("%s: its end does not come", id)
+			}
 		}
 		k.end()
-	}
+	})
 }

@@ -50,6 +50,12 @@ func withArgs(args ...string) oci.SpecOpts { return oci.WithProcessArgs(args...)
 // shell sets a shell script as the payload.
 func shell(script string) oci.SpecOpts { return withArgs("/bin/sh", "-c", script) }
 
+// noResources asks for no limits: there is no CPU controller on some of the views that tests have.
+func noResources(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Linux.Resources = &specs.LinuxResources{Devices: s.Linux.Resources.Devices}
+	return nil
+}
+
 // create makes a container and its task, which is removed with the test.
 func (d *daemon) create(id string, opts ...oci.SpecOpts) *task {
 	return d.createWith(id, nil, opts...)
@@ -57,17 +63,18 @@ func (d *daemon) create(id string, opts ...oci.SpecOpts) *task {
 
 func (d *daemon) createWith(id string, creator cio.Creator, opts ...oci.SpecOpts) *task {
 	d.t.Helper()
+	return d.createFrom(image, id, creator, opts...)
+}
+
+// createFrom makes a container of an image.
+func (d *daemon) createFrom(image, id string, creator cio.Creator, opts ...oci.SpecOpts) *task {
+	d.t.Helper()
 	img, err := d.client.GetImage(d.ctx, image)
 	must(d.t, err)
 	k := &task{d: d, id: id}
-	// No CPU controller on some of the views that tests have: nothing is asked of it.
-	plain := func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
-		s.Linux.Resources = &specs.LinuxResources{Devices: s.Linux.Resources.Devices}
-		return nil
-	}
-	all := append([]oci.SpecOpts{oci.WithImageConfig(img), plain, oci.WithCgroup(cgroupOf(id))}, opts...)
+	all := append([]oci.SpecOpts{oci.WithImageConfig(img), noResources, oci.WithCgroup(cgroupOf(id))}, opts...)
 	k.container, err = d.client.NewContainer(d.ctx, id, client.WithImage(img), client.WithSnapshotter(d.snapshotter), client.WithNewSnapshot(id, img),
-		client.WithRuntime(runtimeName, nil), client.WithNewSpec(all...))
+		d.withRuntime(), client.WithNewSpec(all...))
 	must(d.t, err)
 	if creator == nil {
 		creator = cio.NewCreator(cio.WithStreams(nil, &k.out, &k.out))
@@ -165,4 +172,21 @@ func (k *task) exec(id, script string) (string, uint32) {
 	_, err := p.Delete(k.d.ctx)
 	must(k.d.t, err)
 	return strings.TrimSpace(out.String()), status
+}
+
+// fails makes a container that cannot be started, and returns why.
+func (d *daemon) fails(id string, opts ...oci.SpecOpts) error {
+	d.t.Helper()
+	img, err := d.client.GetImage(d.ctx, image)
+	must(d.t, err)
+	all := append([]oci.SpecOpts{oci.WithImageConfig(img), noResources, oci.WithCgroup(cgroupOf(id))}, opts...)
+	c, err := d.client.NewContainer(d.ctx, id, client.WithImage(img), client.WithNewSnapshot(id, img), d.withRuntime(), client.WithNewSpec(all...))
+	must(d.t, err)
+	defer func() { must(d.t, c.Delete(d.ctx, client.WithSnapshotCleanup)) }()
+	k, err := c.NewTask(d.ctx, cio.NullIO)
+	if err == nil {
+		_, _ = k.Delete(d.ctx, client.WithProcessKill)
+		d.t.Fatalf("%s was made", id)
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"encoding/binary"
 	"io"
+	"path/filepath"
 	"strconv"
 
 	"github.com/bailey-oci/bailey/internal/fault"
@@ -34,12 +35,15 @@ func (m *Manager) OOMKills() (uint64, error) {
 
 // OOMWatch tells of each time that the container runs out of memory.
 type OOMWatch struct {
-	// fd is an eventfd on v1, memory.events on v2.
+	// fd is what is polled: an eventfd on v1, on v2 an epoll of own and above.
 	fd   int
 	v2   bool
 	path string
-	// kills is the number of OOM kills that were told of (v2).
-	kills uint64
+	// own is memory.events (v2), above that of the cgroup above, which counts the same kills and those of its other children,
+	// and is there when systemd has removed the cgroup of a process that was killed; -1 below the root.
+	own, above int
+	// kills and killsAbove are the numbers of OOM kills that were read last.
+	kills, killsAbove uint64
 }
 
 // WatchOOM begins to watch; the caller closes the watch. It fails where the container has no memory
@@ -57,18 +61,18 @@ func (m *Manager) WatchOOM() (*OOMWatch, error) {
 		return fail(h.path, "openat2", err)
 	}
 	defer d.close()
-	w := &OOMWatch{fd: -1, v2: h.v2(), path: h.path}
+	w := &OOMWatch{fd: -1, v2: h.v2(), path: h.path, own: -1, above: -1}
 	if w.v2 {
-		w.fd, err = d.open("memory.events", unix.O_RDONLY)
+		w.own, err = d.open("memory.events", unix.O_RDONLY)
 		if err == unix.ENOENT {
 			return fail("the memory controller is not available in this "+m.layout(), "", nil)
 		}
 		if err != nil {
 			return fail(h.path+"/memory.events", "open", err)
 		}
-		if w.kills, err = w.count(); err != nil {
+		if call, err := w.watchV2(); err != nil {
 			w.Close()
-			return fail(h.path+"/memory.events", "read", err)
+			return fail(h.path+"/memory.events", call, err)
 		}
 		return w, nil
 	}
@@ -89,27 +93,57 @@ func (m *Manager) WatchOOM() (*OOMWatch, error) {
 	return w, nil
 }
 
-// PollFd returns what poll(2) is to wait for; then Happened can be asked.
-func (w *OOMWatch) PollFd() unix.PollFd {
-	if w.v2 {
-		return unix.PollFd{Fd: int32(w.fd), Events: unix.POLLPRI}
+// watchV2 reads where it stands and makes what is polled.
+func (w *OOMWatch) watchV2() (call string, err error) {
+	if d, err := openDir(filepath.Dir(w.path)); err == nil {
+		if w.above, err = d.open("memory.events", unix.O_RDONLY); err != nil {
+			w.above = -1
+		}
+		d.close()
 	}
-	return unix.PollFd{Fd: int32(w.fd), Events: unix.POLLIN}
+	w.killsAbove = w.countAbove()
+	if w.kills, err = count(w.own); err != nil {
+		return "read", err
+	}
+	if w.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return "epoll_create1", err
+	}
+	for _, fd := range []int{w.own, w.above} {
+		event := unix.EpollEvent{Events: unix.EPOLLPRI}
+		if fd < 0 {
+			continue
+		}
+		if err := unix.EpollCtl(w.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+			return "epoll_ctl", err
+		}
+	}
+	return "", nil
 }
 
+// PollFd returns what poll(2) is to wait for; then Happened can be asked.
+func (w *OOMWatch) PollFd() unix.PollFd { return unix.PollFd{Fd: int32(w.fd), Events: unix.POLLIN} }
+
 // Happened reports whether the container has run out of memory since it was last asked. It does not wait.
-// The cgroup's removal is io.EOF on v2, which cannot tell of what was before it.
+// The cgroup's removal is io.EOF on v2.
 func (w *OOMWatch) Happened() (bool, error) {
 	if w.v2 {
-		n, err := w.count()
+		above := w.countAbove()
+		n, err := count(w.own)
 		if gone(err) {
+			// What was not read any more is in the numbers above. That is one of the container's, because each of its siblings'
+			// is read at once.
+			before := w.killsAbove
+			w.killsAbove = w.countAbove()
+			if w.killsAbove > before {
+				return true, nil
+			}
 			return false, io.EOF
 		}
 		if err != nil {
 			return false, &fault.Error{Step: "watch for lack of memory", Object: w.path + "/memory.events", Syscall: "read", Err: err}
 		}
 		happened := n > w.kills
-		w.kills = n
+		w.kills, w.killsAbove = n, above
 		return happened, nil
 	}
 	var buf [8]byte
@@ -129,9 +163,9 @@ func (w *OOMWatch) Happened() (bool, error) {
 }
 
 // count reads the number of OOM kills from memory.events.
-func (w *OOMWatch) count() (uint64, error) {
+func count(fd int) (uint64, error) {
 	var buf [1024]byte
-	n, err := unix.Pread(w.fd, buf[:], 0)
+	n, err := unix.Pread(fd, buf[:], 0)
 	if err != nil {
 		return 0, err
 	}
@@ -140,5 +174,21 @@ func (w *OOMWatch) count() (uint64, error) {
 	return kills, r.err
 }
 
+// countAbove is that of the cgroup above, as it was last where it is gone as well.
+func (w *OOMWatch) countAbove() uint64 {
+	if w.above >= 0 {
+		if n, err := count(w.above); err == nil {
+			return n
+		}
+	}
+	return w.killsAbove
+}
+
 // Close ends the watch.
-func (w *OOMWatch) Close() { unix.Close(w.fd) }
+func (w *OOMWatch) Close() {
+	for _, fd := range []int{w.fd, w.own, w.above} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}

@@ -18,7 +18,6 @@ type Options struct {
 	IoGID         uint32 `toml:"IoGid" json:"ioGid,omitempty"`
 	Root          string `toml:"Root" json:"root,omitempty"`
 	SystemdCgroup bool   `toml:"SystemdCgroup" json:"systemdCgroup,omitempty"`
-	CriuImagePath string `toml:"CriuImagePath" json:"criuImagePath,omitempty"`
 	CriuWorkPath  string `toml:"CriuWorkPath" json:"criuWorkPath,omitempty"`
 }
 
@@ -40,8 +39,6 @@ func (r *Options) Decode(b []byte) error {
 			r.Root = f.text()
 		case 9:
 			r.SystemdCgroup = f.value != 0
-		case 10:
-			r.CriuImagePath = f.text()
 		case 11:
 			r.CriuWorkPath = f.text()
 		}

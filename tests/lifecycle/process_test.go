@@ -2,7 +2,9 @@ package lifecycle
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,6 +41,36 @@ func TestSchedulingAndPersonality(t *testing.T) {
 			t.Errorf("%s: personality %q", who, got)
 		}
 	}
+}
+
+// Who is not root can open standard output by its name where it is a pipe, as it is under engines.
+func TestPipesBelongToTheUser(t *testing.T) {
+	e := newEnv(t)
+	user := func(s *specs.Spec) { s.Process.User = specs.User{UID: 1000, GID: 1000} }
+	script := "cat <&0 >/dev/null; echo out >/proc/self/fd/1; echo err >/proc/self/fd/2"
+	check := func(args ...string) {
+		t.Helper()
+		in, typed, err := os.Pipe()
+		e.Must(err)
+		read, out, err := os.Pipe()
+		e.Must(err)
+		typed.Close()
+		cmd := exec.Command(e.Runtime, append([]string{"--root", e.Root}, args...)...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, out
+		e.Must(cmd.Start())
+		in.Close()
+		out.Close()
+		got, _ := io.ReadAll(read)
+		read.Close()
+		if string(got) != "out\nerr\n" {
+			t.Errorf("%v prints %q", args, got)
+		}
+	}
+	c := e.Container(user, harness.Args("sh", "-c", script))
+	check(c.RunArgs()...)
+	d := e.Container(user)
+	d.RunDetached().OK(e)
+	check(d.ExecArgs(nil, "sh", "-c", script)...)
 }
 
 // A container has a session keyring of its own, unless it is told to keep the caller's.
