@@ -35,7 +35,7 @@ type C struct {
 }
 
 // lenient reports whether a failure is not the test's.
-func (c *C) lenient() bool { return c.Runtime.Name != "bailey" }
+func (c *C) lenient() bool { return !strings.HasPrefix(c.Runtime.Name, "bailey") }
 
 // Error is as that of testing.T.
 func (c *C) Error(args ...any) {
