@@ -55,7 +55,7 @@ func (c *container) create(r *wire.Create) (pid int, err error) {
 	if err := c.record.write(c.bundle); err != nil {
 		return 0, err
 	}
-	if err := mountRootfs(c.bundle, r.Rootfs); err != nil {
+	if err := c.s.reaper.during(func() error { return mountRootfs(c.bundle, r.Rootfs) }); err != nil {
 		return 0, err
 	}
 	if err = p.open(); err == nil && c.checkpoint == "" {

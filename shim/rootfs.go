@@ -1,15 +1,19 @@
 package shim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"github.com/bailey-oci/bailey/libruntime"
+	"github.com/bailey-oci/bailey/libruntime/plan"
 	"github.com/bailey-oci/bailey/shim/wire"
 )
 
@@ -59,17 +63,20 @@ var flagOptions = map[string]struct {
 }
 
 // refusedOptions have mounts made by more than mount(2), which no snapshotter asks a shim for without being configured to.
-var refusedOptions = map[string]bool{"loop": true, "uidmap": true, "gidmap": true}
+var refusedOptions = map[string]bool{"loop": true}
 
 // mount makes one mount.
 func mount(m wire.Mount, target string) error {
 	var flags uintptr
 	var data []string
+	maps := make(map[string]string)
 	for _, o := range m.Options {
-		name, _, _ := strings.Cut(o, "=")
+		name, value, _ := strings.Cut(o, "=")
 		switch f, known := flagOptions[o]; {
 		case refusedOptions[name] || strings.HasPrefix(o, "X-containerd."):
 			return fmt.Errorf("the option %s is not supported", o)
+		case name == "uidmap" || name == "gidmap":
+			maps[name] = value
 		case known && f.set:
 			flags |= f.flag
 		case known:
@@ -77,6 +84,9 @@ func mount(m wire.Mount, target string) error {
 		default:
 			data = append(data, o)
 		}
+	}
+	if len(maps) > 0 {
+		return mountMapped(m.Type, target, flags, data, maps)
 	}
 	text := strings.Join(data, ",")
 	var err error
@@ -90,6 +100,56 @@ func mount(m wire.Mount, target string) error {
 	}
 	// A bind mount takes no other flags when it is made.
 	return unix.Mount("", target, "", flags|unix.MS_REMOUNT, "")
+}
+
+// mountMapped mounts an overlay whose lower layers are those of an image, and which is for a user namespace of the engine's.
+func mountMapped(kind, target string, flags uintptr, data []string, maps map[string]string) error {
+	const attributes = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC // the same numbers as MOUNT_ATTR_*
+	if kind != "overlay" || flags&^attributes != 0 {
+		return errors.New("the options uidmap and gidmap are supported for overlays, without further flags")
+	}
+	o := libruntime.EngineOverlay{Attributes: uint64(flags)}
+	for _, option := range data {
+		if layers, ok := strings.CutPrefix(option, "lowerdir="); ok {
+			o.Lower = strings.Split(layers, ":")
+		} else {
+			o.Options = append(o.Options, option)
+		}
+	}
+	var err error
+	if o.UIDs, err = parseMap(maps["uidmap"]); err != nil {
+		return fmt.Errorf("the option uidmap: %w", err)
+	}
+	if o.GIDs, err = parseMap(maps["gidmap"]); err != nil {
+		return fmt.Errorf("the option gidmap: %w", err)
+	}
+	fd, err := o.Mount(target)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return os.NewSyscallError("move_mount", unix.MoveMount(fd, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH))
+}
+
+// parseMap reads ID mappings: container's, host's, size, which colons separate, and commas each mapping from the next.
+func parseMap(text string) ([]plan.IDMapping, error) {
+	var list []plan.IDMapping
+	for one := range strings.SplitSeq(text, ",") {
+		var n [3]uint32
+		parts := strings.Split(one, ":")
+		if len(parts) != len(n) {
+			return nil, fmt.Errorf("%q is no ID mapping", one)
+		}
+		for i, p := range parts {
+			v, err := strconv.ParseUint(p, 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("%q is no ID mapping", one)
+			}
+			n[i] = uint32(v)
+		}
+		list = append(list, plan.IDMapping{Container: n[0], Host: n[1], Size: n[2]})
+	}
+	return list, nil
 }
 
 // shorten makes the paths of an overlay's layers relative to a directory that all of them are below: mount(2) takes a page

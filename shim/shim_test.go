@@ -155,8 +155,53 @@ func TestMountOfManyLayers(t *testing.T) {
 
 func TestMountRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, o := range []string{"loop", "X-containerd.loop", "uidmap=0:1000:10"} {
-		if err := mount(wire.Mount{Type: "bind", Source: "/none", Options: []string{o}}, "/none"); err == nil || !strings.Contains(err.Error(), o) {
+		name, _, _ := strings.Cut(o, "=")
+		if err := mount(wire.Mount{Type: "bind", Source: "/none", Options: []string{o}}, "/none"); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", o, err)
+		}
+	}
+	for _, text := range []string{"", "0:1000", "0:1000:1:1", "0:-1:1", "0:1000:4294967296", "0:1000:1,"} {
+		err := mount(wire.Mount{Type: "overlay", Options: []string{"lowerdir=/none", "uidmap=" + text, "gidmap=0:1:1"}}, "/none")
+		if err == nil || !strings.Contains(err.Error(), "no ID mapping") {
+			t.Errorf("uidmap=%s: %v", text, err)
+		}
+	}
+}
+
+// A pod's user namespace: the image's files belong to its IDs, the layer that is written to has them on disk, and nothing but the
+// overlay itself is mounted.
+func TestMountMapped(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("root mounts")
+	}
+	dir := t.TempDir()
+	for _, d := range []string{"lower", "upper", "work", "rootfs"} {
+		must(t, os.Mkdir(filepath.Join(dir, d), 0o755))
+	}
+	must(t, os.WriteFile(dir+"/lower/root", nil, 0o644))
+	must(t, os.WriteFile(dir+"/lower/user", nil, 0o644))
+	must(t, os.Chown(dir+"/lower/user", 1000, 2000))
+	before, err := os.ReadFile("/proc/self/mountinfo")
+	must(t, err)
+	must(t, mountRootfs(dir, []wire.Mount{{Type: "overlay", Source: "overlay", Options: []string{
+		"index=off", "uidmap=0:100000:1000,1000:300000:1", "gidmap=0:200000:65536",
+		"workdir=" + dir + "/work", "upperdir=" + dir + "/upper", "lowerdir=" + dir + "/lower",
+	}}}))
+	t.Cleanup(func() { must(t, unmountAll(dir+"/rootfs")) })
+	after, err := os.ReadFile("/proc/self/mountinfo")
+	must(t, err)
+	if n := strings.Count(string(after), "\n") - strings.Count(string(before), "\n"); n != 1 {
+		t.Errorf("%d mounts more", n)
+	}
+	// To write to it copies it up, with its owner.
+	must(t, os.WriteFile(dir+"/rootfs/user", []byte("new"), 0o644))
+	for path, want := range map[string][2]uint32{
+		"rootfs/root": {100000, 200000}, "rootfs/user": {300000, 202000}, "upper/user": {300000, 202000}, "lower/user": {1000, 2000},
+	} {
+		var st unix.Stat_t
+		must(t, unix.Stat(filepath.Join(dir, path), &st))
+		if got := [2]uint32{st.Uid, st.Gid}; got != want {
+			t.Errorf("%s belongs to %v and not to %v", path, got, want)
 		}
 	}
 }

@@ -136,9 +136,15 @@ func TestStatsAndUpdate(t *testing.T) {
 			if stats.Pids.Current != 2 && stats.Pids.Current != 1 {
 				t.Errorf("%d processes", stats.Pids.Current)
 			}
+			if stats.MemoryOomControl == nil {
+				t.Error("nothing of lack of memory")
+			}
 		case "io.containerd.cgroups.v2.Metrics":
 			var stats v2.Metrics
 			must(t, proto.Unmarshal(m.Data.Value, &stats))
+			if stats.MemoryEvents == nil {
+				t.Error("nothing of lack of memory")
+			}
 			if cpu = stats.CPU.UsageUsec; !engine.V2Has("memory") {
 				memory = 1
 			} else {

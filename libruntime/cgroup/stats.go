@@ -65,6 +65,8 @@ type MemoryStats struct {
 	KernelTCP MemoryEntry       `json:"kernelTCP"`
 	Raw       map[string]uint64 `json:"raw,omitempty"`
 	PSI       *PSI              `json:"psi,omitempty"`
+	// Events are those of memory.events, or memory.oom_control on v1, by their names there.
+	Events map[string]uint64 `json:"-"`
 }
 
 // MemoryEntry is one counter with its limit; math.MaxUint64 stands for none.

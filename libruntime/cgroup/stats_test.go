@@ -193,6 +193,19 @@ func TestStatsOfFilesV2(t *testing.T) {
 	}
 }
 
+func TestStatsOfMemoryEvents(t *testing.T) {
+	for file, read := range map[string]func(*reader, *Stats){
+		"memory.events":      (*reader).v2,
+		"memory.oom_control": func(r *reader, s *Stats) { r.v1(s, &hierarchy{controllers: []string{"memory"}}) },
+	} {
+		var s Stats
+		read(files(t, map[string]string{file: "max 4\noom_kill 2\n"}), &s)
+		if n := s.Memory.Events["oom_kill"]; n != 2 {
+			t.Errorf("%s: %d OOM kills", file, n)
+		}
+	}
+}
+
 func TestStatsOfBFQ(t *testing.T) {
 	const entries = "8:0 Read 1\n8:0 Write 2\n8:0 Sync 3\n8:0 Async 0\n8:0 Discard 0\n8:0 Total 3\nTotal 3\n"
 	read := func(r *reader, s *Stats) { r.v1(s, &hierarchy{controllers: []string{"blkio", "rdma", "misc"}}) }

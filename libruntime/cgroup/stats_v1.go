@@ -22,7 +22,7 @@ func (r *reader) v1(s *Stats, h *hierarchy) {
 			s.CPUSet = r.cpusetV1()
 		case "memory":
 			m := &s.Memory
-			m.Raw = r.keyed("memory.stat")
+			m.Raw, m.Events = r.keyed("memory.stat"), r.keyed("memory.oom_control")
 			m.Cache = m.Raw["cache"]
 			m.Usage, m.Swap = r.memoryV1("memory"), r.memoryV1("memory.memsw")
 			m.Kernel, m.KernelTCP = r.memoryV1("memory.kmem"), r.memoryV1("memory.kmem.tcp")

@@ -36,10 +36,10 @@ func (r *reader) beside(s *Stats) {
 }
 
 func (r *reader) memoryV2(m *MemoryStats) {
-	m.Raw = r.keyed("memory.stat")
+	m.Raw, m.Events = r.keyed("memory.stat"), r.keyed("memory.events")
 	m.Cache = m.Raw["file"]
 	m.Usage = MemoryEntry{Limit: r.num("memory.max"), Usage: r.num("memory.current"), Max: r.num("memory.peak"),
-		Failcnt: r.keyed("memory.events")["max"]}
+		Failcnt: m.Events["max"]}
 	// Readers expect v1's meaning: memory and swap together.
 	m.Swap = MemoryEntry{Limit: r.num("memory.swap.max"), Usage: r.num("memory.swap.current") + m.Usage.Usage,
 		Failcnt: r.keyed("memory.swap.events")["max"]}

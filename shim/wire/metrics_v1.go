@@ -28,6 +28,9 @@ func metricsV1(s *libruntime.Stats) message {
 	for i := range s.NetworkInterfaces {
 		m.inner(7, network(&s.NetworkInterfaces[i]))
 	}
+	var oom message
+	oom.numbered(1, s.Memory.Events, "oom_kill_disable", "under_oom", "oom_kill")
+	m.inner(9, oom)
 	return m
 }
 

@@ -26,6 +26,9 @@ func metricsV2(s *libruntime.Stats) message {
 		e.number(4, h.Failcnt)
 		m.inner(7, e)
 	}
+	var events message
+	events.numbered(1, s.Memory.Events, "low", "high", "max", "oom", "oom_kill", "oom_group_kill")
+	m.inner(8, events)
 	for i := range s.NetworkInterfaces {
 		m.inner(9, network(&s.NetworkInterfaces[i]))
 	}
