@@ -216,7 +216,7 @@ func (d *daemon) tellLog(t *testing.T) {
 	engine.Must(t, err)
 	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
 	for _, line := range lines {
-		if strings.Contains(line, "containerd config migrate") {
+		if strings.Contains(line, "containerd config migrate") || strings.Contains(line, "runtime=io.containerd.runc.v2") {
 			continue
 		}
 		if strings.HasPrefix(line, "time=") && (strings.Contains(line, " level=warning ") || strings.Contains(line, " level=error ")) && d.path != "/usr/bin/containerd" {
@@ -248,14 +248,18 @@ func (d *daemon) crictl(t testing.TB, args ...string) string {
 	return d.command(t, engine.Built(t)+"/crictl", append([]string{"-r", "unix://" + d.socket(), "-t", "20s"}, args...)...)
 }
 
-// inventory tells what pods leave if they leave something.
-func (d *daemon) inventory(t testing.TB) engine.Inventory {
-	skip := func(command string) bool {
-		return strings.HasPrefix(command, d.path+" ") || strings.HasPrefix(command, "/bin/sh -ec for c in")
+// inventory tells what pods leave if they leave something. Sockets of its own that containerd's shim leaves after SIGKILL are not
+// looked at.
+func (e env) inventory(t testing.TB) engine.Inventory {
+	skip := func(command string) bool { return strings.HasPrefix(command, e.path+" ") }
+	patterns := []string{
+		"/run/containerd/bailey/*/[^@]*", "/run/containerd/runc/*/[^@]*", "/run/netns/*", "/var/lib/cni/networks/pods/10.*",
+		e.dir + "/state/io.containerd.runtime.v2.task/*/*", e.dir + "/state/io.containerd.grpc.v1.cri/*/*", e.dir + "/root/io.containerd.grpc.v1.cri/*/*",
 	}
-	return engine.TakeInventory(t, skip, "/run/containerd/s/*", "/run/containerd/bailey/*/[^@]*", "/run/containerd/runc/*/*",
-		d.dir+"/state/io.containerd.runtime.v2.task/*/*", d.dir+"/state/io.containerd.grpc.v1.cri/*/*", "/run/netns/*", "/var/lib/cni/networks/pods/10.*",
-		d.dir+"/root/io.containerd.grpc.v1.cri/*/*")
+	if e.class == shimClass {
+		patterns = append(patterns, "/run/containerd/s/*")
+	}
+	return engine.TakeInventory(t, skip, patterns...)
 }
 
 // eventually waits until something holds.
