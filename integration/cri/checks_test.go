@@ -269,6 +269,18 @@ var podChecks = []engine.Check[env]{
 		if s := p.ended(a); s.ExitCode != 137 || s.Reason != "OOMKilled" {
 			c.Errorf("%v", s)
 		}
+		b := p.start("b", "exit 1")
+		if s := p.ended(b); s.Reason != "Error" {
+			c.Errorf("%v", s)
+		}
+		// The daemon asks for figures when a container has ended.
+		log, err := os.ReadFile(e.dir + "/log")
+		engine.Must(c, err)
+		for line := range strings.Lines(string(log)) {
+			if strings.Contains(line, "if oom event occurred") && (strings.Contains(line, a) || strings.Contains(line, b)) {
+				c.Error(line)
+			}
+		}
 	}},
 	{Name: "seccomp profiles", Do: func(c *engine.C, e env) {
 		p := e.pod(c, "seccomp")
