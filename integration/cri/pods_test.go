@@ -268,7 +268,6 @@ func images(t *testing.T) []string {
 	return []string{
 		engine.BusyboxImageWith(t, dir+"/pause.tar", pauseImage, nil, map[string]any{"Cmd": idle}),
 		engine.BusyboxImageWith(t, dir+"/busybox.tar", engine.Busybox, extras(t), nil),
-		engine.DebianImage(t, dir),
 	}
 }
 
@@ -291,7 +290,7 @@ func slicesOf(lists ...[]engine.Check[env]) (all []engine.Check[env]) {
 
 func testPods(t *testing.T, d *daemon, name string, checks []engine.Check[env]) {
 	list := classes(t)
-	d.run(t, list[1].Path, images(t)...)
+	d.run(t, list[1].Path, append(images(t), engine.DebianImage(t, t.TempDir()))...)
 	engine.Run(t, name, list,
 		func(t *testing.T, r engine.Runtime) env { return env{d, r.Name} },
 		func(t testing.TB, e env) engine.Inventory { return e.inventory(t) }, checks)
