@@ -26,6 +26,8 @@ const (
 	containerMode = cri.NamespaceMode_CONTAINER
 )
 
+const manyPods = "thirty pods, ten at a time"
+
 // podChecks are what the kubelet does with pods, and what payloads see of it.
 var podChecks = []engine.Check[env]{
 	{Name: "containers share namespaces and one shim", Do: func(c *engine.C, e env) {
@@ -397,7 +399,7 @@ var podChecks = []engine.Check[env]{
 			}
 		}
 	}},
-	{Name: "thirty pods, ten at a time", Do: func(c *engine.C, e env) {
+	{Name: manyPods, Do: func(c *engine.C, e env) {
 		begin := time.Now()
 		results := make(chan error, 30)
 		room := make(chan struct{}, 10)

@@ -23,18 +23,26 @@ var cannot = map[string]string{
 // critestVariable names the variable with a pattern for the tests of critest that are to be run, for all if it is not set.
 const critestVariable = "BAILEY_CRITEST"
 
-// TestCritest runs critest whole, the validation of the Kubernetes project for runtimes, with each runtime class. What runc passes,
-// bailey has to pass.
+// wholeVariable names the variable with which everything runs that there is: critest with bailey's binary under containerd's
+// shim, too, and all checks with Debian's daemon.
+const wholeVariable = "BAILEY_CRI_WHOLE"
+
+// TestCritest runs critest, the validation of the Kubernetes project for runtimes, with runtime classes of bailey's and with runc's.
+// What runc passes, bailey has to pass.
 func TestCritest(t *testing.T) {
+	list := []string{shimClass, runcClass}
+	if os.Getenv(wholeVariable) != "" {
+		list = append(list, binaryClass)
+	}
 	d := newest(t)
 	startRegistry(t)
 	d.run(t, engine.Bin(t)+"/bailey")
 	results := make(map[string]map[string]string)
-	for _, class := range []string{shimClass, binaryClass, runcClass} {
+	for _, class := range list {
 		results[class] = d.critest(t, class)
 	}
 	var b strings.Builder
-	for _, class := range []string{shimClass, binaryClass, runcClass} {
+	for _, class := range list {
 		counts := make(map[string]int)
 		for _, state := range results[class] {
 			counts[state]++
@@ -42,7 +50,7 @@ func TestCritest(t *testing.T) {
 		fmt.Fprintf(&b, "critest (%s): %s passes %d, fails %d, skips %d\n", engine.View(), class, counts["passed"], len(results[class])-counts["passed"]-counts["skipped"], counts["skipped"])
 	}
 	for _, test := range slices.Sorted(maps.Keys(results[runcClass])) {
-		for _, class := range []string{shimClass, binaryClass} {
+		for _, class := range list {
 			if state := results[class][test]; state != results[runcClass][test] {
 				fmt.Fprintf(&b, "critest (%s): %s: %s with %s, %s with runc\n", engine.View(), test, state, class, results[runcClass][test])
 				if state != "passed" {

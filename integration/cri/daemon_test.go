@@ -164,7 +164,7 @@ done
 exec "$@"`
 	d.process = exec.Command("/bin/sh", "-ec", inCgroup, "sh", d.path, "-c", d.dir+"/config.toml", "-l", "info")
 	d.process.Stdout, d.process.Stderr = log, log
-	d.process.Env = append(os.Environ(), "PATH="+engine.Bin(t)+":"+filepath.Dir(d.path)+":"+os.Getenv("PATH"))
+	d.process.Env = append(os.Environ(), "PATH="+engine.Bin(t)+":"+filepath.Dir(d.path)+"/shims:"+os.Getenv("PATH"))
 	engine.Must(t, d.process.Start())
 	d.connection, err = grpc.NewClient("unix://"+d.socket(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	engine.Must(t, err)

@@ -47,6 +47,45 @@ func usualSeccompToo(s *cri.LinuxContainerSecurityContext) {
 	s.Seccomp = &cri.SecurityProfile{ProfileType: cri.SecurityProfile_RuntimeDefault}
 }
 
+const auto = "[[rule]]\nname = \"pods\"\nmatch.engine = \"kubernetes\"\nuserns = \"auto\"\n"
+
+// TestPolicyDebian is a user namespace for each container under a daemon that knows of none.
+func TestPolicyDebian(t *testing.T) {
+	d := debians(t)
+	d.run(t, engine.Bin(t)+"/bailey", images(t)...)
+	d.command(t, engine.Bin(t)+"/bailey", "ids", "setup")
+	testAuto(t, env{d, shimClass}).remove()
+}
+
+// testAuto looks at a pod whose containers get users of their own, and returns it.
+func testAuto(t *testing.T, e env) *pod {
+	t.Helper()
+	setPolicy(t, auto)
+	volume := t.TempDir()
+	engine.Must(t, os.Chmod(volume, 0o777))
+	p := e.pod(t, "auto-"+e.class)
+	shared := mounted(&cri.Mount{HostPath: volume, ContainerPath: "/volume"})
+	a := p.sleeper("a", shared, secured(func(s *cri.LinuxContainerSecurityContext) {
+		s.Capabilities = &cri.Capability{AddCapabilities: []string{"NET_ADMIN"}}
+	}))
+	b := p.sleeper("b", shared)
+	seen := make(map[string]bool)
+	for _, id := range []string{a, b} {
+		maps := strings.Fields(p.exec(id, "cat /proc/self/uid_map"))
+		if maps[0] != "0" || maps[1] == "0" || maps[2] != "65536" || seen[maps[1]] {
+			t.Errorf("the IDs are %v", maps)
+		}
+		seen[maps[1]] = true
+		p.prints(id, "touch /x; stat -c %u /x /bin", "0\n0")
+	}
+	// Volumes keep their owners, so what one writes is the other's.
+	p.exec(a, "echo hello >/volume/x")
+	p.prints(b, "stat -c %u:%g /volume/x; cat /volume/x; echo more >>/volume/x", "0:0\nhello")
+	// The network is not theirs, whatever their capabilities.
+	p.refuses(a, "ip link set lo down", "Operation not permitted")
+	return p
+}
+
 // TestPolicy is the policy of the machine in force on pods, of which neither the daemon nor the pods know anything. Each part is a
 // line of what docs/kubernetes.md says.
 func TestPolicy(t *testing.T) {
@@ -54,36 +93,11 @@ func TestPolicy(t *testing.T) {
 	d.expected = "these have no effect" // capabilities over what the pod shares
 	d.run(t, engine.Bin(t)+"/bailey", images(t)...)
 	d.command(t, engine.Bin(t)+"/bailey", "ids", "setup")
-	auto := "[[rule]]\nname = \"pods\"\nmatch.engine = \"kubernetes\"\nuserns = \"auto\"\n"
-
 	for _, class := range []string{shimClass, binaryClass} {
-		e := env{d, class}
 		t.Run("IDs for each container/"+class, func(t *testing.T) {
-			setPolicy(t, auto)
-			volume := t.TempDir()
-			engine.Must(t, os.Chmod(volume, 0o777))
-			p := e.pod(t, "auto-"+class)
-			defer p.remove()
-			shared := mounted(&cri.Mount{HostPath: volume, ContainerPath: "/volume"})
-			a, b := p.sleeper("a", shared, secured(func(s *cri.LinuxContainerSecurityContext) {
-				s.Capabilities = &cri.Capability{AddCapabilities: []string{"NET_ADMIN"}}
-			})), p.sleeper("b", shared)
-			seen := make(map[string]bool)
-			for _, id := range []string{a, b} {
-				maps := strings.Fields(p.exec(id, "cat /proc/self/uid_map"))
-				if maps[0] != "0" || maps[1] == "0" || maps[2] != "65536" || seen[maps[1]] {
-					t.Errorf("the IDs are %v", maps)
-				}
-				seen[maps[1]] = true
-				p.prints(id, "touch /x; stat -c %u /x /bin", "0\n0")
-			}
-			// Volumes keep their owners, so what one writes is the other's.
-			p.exec(a, "echo hello >/volume/x")
-			p.prints(b, "stat -c %u:%g /volume/x; cat /volume/x; echo more >>/volume/x", "0:0\nhello")
-			// The network is not theirs, whatever their capabilities.
-			p.refuses(a, "ip link set lo down", "Operation not permitted")
-			p.prints(a, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
-			p.prints(a, "id -u", "0")
+			p := testAuto(t, env{d, class})
+			p.prints(p.sleeper("c"), "cat /proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
+			p.remove()
 		})
 	}
 	e := env{d, shimClass}
