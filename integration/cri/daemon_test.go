@@ -204,11 +204,23 @@ func (d *daemon) run(t *testing.T, binary string, images ...string) {
 	d.configure(t, binary)
 	t.Cleanup(func() {
 		d.stop()
+		removeCgroups(t)
 		d.tellLog(t)
 	})
 	d.start(t)
 	for _, i := range images {
 		d.command(t, d.ctr, "-a", d.socket(), "-n", "k8s.io", "images", "import", i)
+	}
+}
+
+// removeCgroups removes the parent of the cgroups of pods that ask for none, which is not in the sandbox's, and where nothing is left.
+func removeCgroups(t *testing.T) {
+	dirs, err := filepath.Glob("/sys/fs/cgroup/*/k8s.io")
+	engine.Must(t, err)
+	for _, d := range dirs {
+		if err := os.Remove(d); err != nil {
+			t.Errorf("pods leave cgroups: %v", err)
+		}
 	}
 }
 

@@ -73,6 +73,7 @@ func TestGuide(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		_ = exec.Command("/bin/sh", "-c", "kill $(cat "+dir+"/pid)").Run()
+		removeCgroups(t)
 		if t.Failed() {
 			log, _ := os.ReadFile(dir + "/log")
 			lines := strings.Split(string(log), "\n")

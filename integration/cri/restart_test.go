@@ -22,7 +22,7 @@ var daemonChecks = []engine.Check[env]{
 		pid, shim := e.pidOf(c, a), p.shims()
 		e.killed()
 		time.Sleep(1500 * time.Millisecond) // one container ends meanwhile
-		e.daemon.start(c)
+		e.start(c)
 		if s := e.status(c, a); s.State != cri.ContainerState_CONTAINER_RUNNING || e.pidOf(c, a) != pid {
 			c.Errorf("%v", s)
 		}
@@ -74,7 +74,7 @@ var daemonChecks = []engine.Check[env]{
 		shim := p.shims()[0]
 		e.killed()
 		engine.Must(c, syscall.Kill(shim, syscall.SIGKILL))
-		e.daemon.start(c)
+		e.start(c)
 		if s := p.ended(a); s.ExitCode == 0 {
 			c.Errorf("%v", s)
 		}
