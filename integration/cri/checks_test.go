@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -451,11 +450,7 @@ func (e env) life(name string) error {
 	err = errors.Join(use("a"), use("b"))
 	_, stopErr := e.runtime.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: made.PodSandboxId})
 	_, removeErr := e.runtime.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: made.PodSandboxId})
-	dirs, _ := filepath.Glob("/sys/fs/cgroup/*" + engine.Cgroup(name))
-	for _, d := range dirs {
-		err = errors.Join(err, os.Remove(d))
-	}
-	return errors.Join(err, stopErr, removeErr)
+	return errors.Join(err, stopErr, removeErr, removePodCgroup(name))
 }
 
 // fetches gets a page and looks for a part of it.

@@ -2,6 +2,7 @@ package cri
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -78,12 +79,25 @@ func (p *pod) remove() {
 	if _, err := p.runtime.RemovePodSandbox(soon(p.t), &cri.RemovePodSandboxRequest{PodSandboxId: p.id}); err != nil {
 		p.t.Errorf("remove the pod: %v", err)
 	}
-	dirs, _ := filepath.Glob("/sys/fs/cgroup/*" + engine.Cgroup(p.config.Metadata.Name))
-	for _, d := range dirs {
-		if err := os.Remove(d); err != nil {
-			p.t.Errorf("the pod leaves %v", err)
+	if err := removePodCgroup(p.config.Metadata.Name); err != nil {
+		p.t.Errorf("the pod leaves %v", err)
+	}
+}
+
+// removePodCgroup removes a pod's cgroup as the kubelet does: again, while there is something in it, since the end of a pod's own
+// container is not waited for by who removes the pod.
+func removePodCgroup(name string) (err error) {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		err = nil
+		dirs, _ := filepath.Glob("/sys/fs/cgroup/*" + engine.Cgroup(name))
+		for _, d := range dirs {
+			err = errors.Join(err, os.Remove(d))
+		}
+		if err == nil {
+			return nil
 		}
 	}
+	return err
 }
 
 // create creates a container; shell is its command.
