@@ -34,6 +34,20 @@ func (rt *Runtime) Stats(id string) (*Stats, error) {
 	return c.stats(cg)
 }
 
+// FinalStats returns the figures of a container that has stopped and is not deleted yet: those of its cgroups.
+func (rt *Runtime) FinalStats(id string) (*Stats, error) {
+	c, cg, err := rt.findCgroup(id)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	s, err := cg.Stats()
+	if err != nil {
+		return nil, err
+	}
+	return &Stats{Stats: s}, nil
+}
+
 // stats reads the figures; the error for a container that has stopped wraps ErrNotRunning.
 func (c *container) stats(cg *cgroup.Manager) (*Stats, error) {
 	s, err := cg.Stats()

@@ -282,6 +282,10 @@ func (s *service) stats(_ context.Context, r *wire.Task) (wire.Response, error) 
 		return nil, err
 	}
 	stats, err := c.runtime.Stats(c.id)
+	if errors.Is(err, libruntime.ErrNotRunning) {
+		// containerd asks at the end of a container whether it has lacked memory.
+		stats, err = c.runtime.FinalStats(c.id)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ func (d *daemon) start() {
 	d.process = exec.Command(d.path, "-c", d.dir+"/config.toml", "-l", "debug")
 	d.process.Stdout, d.process.Stderr = log, log
 	d.process.Dir = d.dir // Debian's takes a shim that is in its working directory
-	d.process.Env = append(os.Environ(), "PATH="+strings.Join([]string{os.Getenv("BAILEY_BIN"), filepath.Dir(d.path), os.Getenv("PATH")}, ":"))
+	d.process.Env = append(os.Environ(), "PATH="+strings.Join([]string{os.Getenv("BAILEY_BIN"), filepath.Dir(d.path) + "/shims", os.Getenv("PATH")}, ":"))
 	must(d.t, d.process.Start())
 	d.eventually("the daemon answers", func() error {
 		c, err := client.New(d.socket(), client.WithTimeout(time.Second))

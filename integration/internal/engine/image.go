@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,6 +24,18 @@ const (
 
 // BusyboxImage writes an image with busybox, which runs a shell, as an archive that every engine can load, and returns its path.
 func BusyboxImage(t testing.TB, dir string) string {
+	t.Helper()
+	return BusyboxImageWith(t, filepath.Join(dir, "busybox.tar"), Busybox, map[string]File{"etc/passwd": {0o644, "root:x:0:0:root:/root:/bin/sh\n"}}, nil)
+}
+
+// File is a regular file of an image.
+type File struct {
+	Mode    int64
+	Content string
+}
+
+// BusyboxImageWith writes one with the files given, also in place of applets, and a configuration of its own.
+func BusyboxImageWith(t testing.TB, path, name string, files map[string]File, config map[string]any) string {
 	t.Helper()
 	busybox := Need(t, "busybox")
 	program, err := os.ReadFile(busybox)
@@ -36,13 +50,14 @@ func BusyboxImage(t testing.TB, dir string) string {
 	}
 	layer.add(t, &tar.Header{Name: "bin/busybox", Mode: 0o755}, program)
 	for _, a := range strings.Fields(string(applets)) {
-		if a != "busybox" {
+		if _, other := files["bin/"+a]; a != "busybox" && !other {
 			layer.add(t, &tar.Header{Name: "bin/" + a, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
 		}
 	}
-	layer.add(t, &tar.Header{Name: "etc/passwd", Mode: 0o644}, []byte("root:x:0:0:root:/root:/bin/sh\n"))
-
-	return writeImage(t, filepath.Join(dir, "busybox.tar"), Busybox, layer.end(t))
+	for _, f := range slices.Sorted(maps.Keys(files)) {
+		layer.add(t, &tar.Header{Name: f, Mode: files[f].Mode}, []byte(files[f].Content))
+	}
+	return writeImage(t, path, name, config, layer.end(t))
 }
 
 // DebianImage does so for an image with Debian's redis-server and nginx, which runs a shell.
@@ -52,12 +67,15 @@ func DebianImage(t testing.TB, dir string) string {
 	if err != nil {
 		t.Skipf("no image of Debian: %v", err)
 	}
-	return writeImage(t, filepath.Join(dir, "debian.tar"), Debian, content)
+	return writeImage(t, filepath.Join(dir, "debian.tar"), Debian, nil, content)
 }
 
-// writeImage writes an image of one layer, in the form of the OCI and in that of Docker at once.
-func writeImage(t testing.TB, path, name string, content []byte) string {
+// writeImage writes an image of one layer, in the form of the OCI and in that of Docker at once. special is what of its
+// configuration is not as usual.
+func writeImage(t testing.TB, path, name string, special map[string]any, content []byte) string {
 	t.Helper()
+	settings := map[string]any{"Env": []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, "Cmd": []string{"/bin/sh"}}
+	maps.Copy(settings, special)
 	var all archive
 	all.begin()
 	blob := func(kind string, data []byte) map[string]any {
@@ -68,7 +86,7 @@ func writeImage(t testing.TB, path, name string, content []byte) string {
 	layer := blob("layer.v1.tar", content)
 	config := blob("config.v1+json", encode(t, map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, "Cmd": []string{"/bin/sh"}},
+		"config": settings,
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + digest(content)}},
 	}))
 	manifest := blob("manifest.v1+json", encode(t, map[string]any{
