@@ -88,7 +88,7 @@ func (d *daemon) start(t testing.TB) {
 	engine.Must(t, err)
 	defer log.Close()
 	d.process = exec.Command(d.dockerd, "--config-file", d.dir+"/daemon.json")
-	d.process.Stdout, d.process.Stderr = log, log
+	d.process.Dir, d.process.Stdout, d.process.Stderr = d.dir, log, log
 	d.process.Env = append(append(os.Environ(), "HOME="+d.dir), d.env...)
 	engine.Must(t, d.process.Start())
 	engine.Eventually(t, "the daemon answers", func() error {

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"os"
 	"slices"
 	"testing"
 
@@ -14,9 +15,29 @@ func checks() []check {
 	return slices.Concat(runChecks, execChecks, controlChecks, fileChecks, limitChecks, namespaceChecks, networkChecks)
 }
 
+// newest is the Docker that `make test-engines` has built; Debian's client is older than what it talks to by itself.
+func newest(t testing.TB) version {
+	t.Helper()
+	built := engine.Built(t)
+	path := "PATH=" + built + "/newest:" + built + ":" + engine.Bin(t) + ":" + os.Getenv("PATH")
+	return version{"docker 29", built + "/newest/dockerd", []string{path, "DOCKER_MIN_API_VERSION=1.41"}, 127}
+}
+
 // TestDebian makes the checks with Debian's Docker.
 func TestDebian(t *testing.T) {
 	runAll(t, debian, engine.Runtimes(t))
+}
+
+// TestNewest makes them with the newest.
+func TestNewest(t *testing.T) {
+	runAll(t, newest(t), engine.Runtimes(t))
+}
+
+// TestShim makes them with the newest on containerd's shim, which executes no runtime.
+func TestShim(t *testing.T) {
+	v := newest(t)
+	v.name += " on the shim"
+	runAll(t, v, []engine.Runtime{{Name: "bailey", Path: "io.containerd.bailey.v2"}})
 }
 
 func runAll(t *testing.T, v version, runtimes []engine.Runtime) {

@@ -69,8 +69,8 @@ var runChecks = []check{
 		want(c, "wait", d.docker(c, "wait", "logs"), "3")
 		out, _ := d.try("logs", "logs")
 		want(c, "both streams", len(strings.Split(out, "\n")), 6)
-		last, _ := d.try("logs", "--tail=1", "logs")
-		want(c, "the last line", last, "err 3")
+		last, _ := d.try("logs", "--tail=2", "logs")
+		has(c, "the last lines", last, "out 3", "err 3")
 		want(c, "status", d.inspect(c, "logs", ".State.Status"), "exited")
 		d.down(c, "logs")
 	}},
