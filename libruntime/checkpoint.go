@@ -254,7 +254,11 @@ func (opts *ImageOptions) criu(s *specs.Spec) (*criu.Options, error) {
 	}
 	work := images
 	if opts.Work != "" {
-		if work, err = openImages(opts.Work, "--work-path"); err != nil {
+		// Docker names one in the bundle that nobody has made.
+		if err = makeDirectory(opts.Work, "--work-path"); err == nil {
+			work, err = openImages(opts.Work, "--work-path")
+		}
+		if err != nil {
 			images.Close()
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,6 +50,7 @@ func newDaemon(t testing.TB, v version, r engine.Runtime, settings map[string]an
 	// The filesystem of /var/lib, and not that of temporary files, which may be an overlay.
 	dir, err := os.MkdirTemp("/var/lib", "docker-")
 	engine.Must(t, err)
+	engine.Must(t, os.Chmod(dir, 0o711)) // root of a user namespace is another user
 	d := &daemon{version: v, dir: dir}
 	d.settings = map[string]any{
 		"data-root": dir + "/data", "exec-root": dir + "/exec", "pidfile": dir + "/pid", "hosts": []string{"unix://" + dir + "/socket"},
@@ -63,6 +65,7 @@ func newDaemon(t testing.TB, v version, r engine.Runtime, settings map[string]an
 	maps.Copy(d.settings, settings)
 	d.start(t)
 	t.Cleanup(func() {
+		thaw()
 		d.stop()
 		if t.Failed() {
 			log, _ := os.ReadFile(d.dir + "/log")
@@ -74,7 +77,9 @@ func newDaemon(t testing.TB, v version, r engine.Runtime, settings map[string]an
 	d.docker(t, "load", "-i", engine.BusyboxImage(t, t.TempDir()))
 	// What stays of the first container, for others to come, is there before anything is counted.
 	d.docker(t, "run", "--rm", "--network=none", image, "true")
-	d.docker(t, "run", "--rm", "--network=host", image, "true")
+	if d.settings["userns-remap"] == nil {
+		d.docker(t, "run", "--rm", "--network=host", image, "true")
+	}
 	return d
 }
 
@@ -111,11 +116,25 @@ func (d *daemon) stop() {
 	d.process = nil
 }
 
-// killed ends the daemon by SIGKILL; its containerd lives on.
+// killed ends the daemon by SIGKILL, and with it its containerd, which is then a child of the sandbox's first process: the test's.
 func (d *daemon) killed() {
+	b, _ := os.ReadFile(d.dir + "/exec/containerd/containerd.pid")
 	_ = d.process.Process.Kill()
 	_ = d.process.Wait()
 	d.process = nil
+	if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
+	}
+}
+
+// thaw ends the pause of all containers: one that is frozen outlives the sandbox.
+func thaw() {
+	for state, pattern := range map[string]string{"THAWED": "/sys/fs/cgroup/freezer" + engine.Cgroup("*", "freezer.state"), "0": "/sys/fs/cgroup" + engine.Cgroup("*", "cgroup.freeze")} {
+		files, _ := filepath.Glob(pattern)
+		for _, f := range files {
+			_ = os.WriteFile(f, []byte(state), 0)
+		}
+	}
 }
 
 // command returns a call of Docker's client.
@@ -263,4 +282,33 @@ func readCgroup(t testing.TB, pid, controller, file string) string {
 	}
 	t.Fatalf("process %s has no cgroup of %q", pid, controller)
 	return ""
+}
+
+// account adds a user with subordinate IDs to the sandbox's /etc.
+func account(t testing.TB, name string, first int) {
+	t.Helper()
+	ids := fmt.Sprintf("%s:%d:65536\n", name, first)
+	for file, line := range map[string]string{
+		"passwd": name + ":x:61234:61234::/:/bin/false\n", "group": name + ":x:61234:\n", "subuid": ids, "subgid": ids,
+	} {
+		b, err := os.ReadFile("/etc/" + file)
+		engine.Must(t, err)
+		if !strings.Contains(string(b), line) {
+			engine.Must(t, os.WriteFile("/etc/"+file, append(b, line...), 0o644))
+		}
+	}
+}
+
+// outside returns the user ID that a process has for the machine.
+func outside(t testing.TB, pid string) string {
+	t.Helper()
+	return fmt.Sprint(ownerOf(t, "/proc/"+pid))
+}
+
+// ownerOf returns the owner of a file.
+func ownerOf(t testing.TB, path string) int {
+	t.Helper()
+	st, err := os.Stat(path)
+	engine.Must(t, err)
+	return int(st.Sys().(*syscall.Stat_t).Uid)
 }
