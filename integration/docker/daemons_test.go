@@ -87,7 +87,9 @@ var daemonChecks = []engine.Check[server]{
 		want(c, "map", strings.Join(strings.Fields(d.exec(c, "web", "cat", "/proc/self/uid_map")), " "), "0 500000 65536")
 		want(c, "what it writes", ownerOf(c, dir+"/file"), 500000)
 		d.docker(c, "exec", "-d", "-u=7", "web", "sleep", "2222")
-		engine.Eventually(c, "the user of an exec", func() error { return engine.Contains(d.docker(c, "top", "web", "-o", "pid,uid,args"), "500007 sleep 2222") })
+		engine.Eventually(c, "the user of an exec", func() error {
+			return engine.Contains(d.docker(c, "top", "web", "-o", "pid,uid,args"), "500007              sleep 2222")
+		})
 		d.down(c, "web")
 		has(c, "files of the image", d.run(c, image, "stat", "-c", "%u:%g", "/bin/busybox"), "0:0")
 		want(c, "a volume", d.run(c, "-v", "data:/data", image, "sh", "-c", "touch /data/x && stat -c %u /data/x"), "0")

@@ -50,17 +50,22 @@ func TestShim(t *testing.T) {
 
 func runAll(t *testing.T, v version, runtimes []engine.Runtime) {
 	t.Helper()
-	all := checks()
+	setup := func(t *testing.T, r engine.Runtime) *daemon { return newDaemon(t, v, r, nil) }
+	engine.Run(t, v.name, runtimes, setup, func(t testing.TB, d *daemon) engine.Inventory { return d.left(t) }, guarded(checks()))
+}
+
+// guarded returns checks that leave nothing to those after them, when they fail.
+func guarded(all []check) []check {
 	for i, ch := range all {
 		all[i].Do = func(c *engine.C, d *daemon) {
 			c.Cleanup(func() {
 				if c.Failed() || c.Skipped() {
+					thaw()
 					d.purge()
 				}
 			})
 			ch.Do(c, d)
 		}
 	}
-	setup := func(t *testing.T, r engine.Runtime) *daemon { return newDaemon(t, v, r, nil) }
-	engine.Run(t, v.name, runtimes, setup, func(t testing.TB, d *daemon) engine.Inventory { return d.left(t) }, all)
+	return all
 }
