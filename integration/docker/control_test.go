@@ -171,9 +171,6 @@ var controlChecks = []check{
 		d.docker(c, "rm", "never")
 	}},
 	{Name: "out of memory", Do: func(c *engine.C, d *daemon) {
-		if !hasController("memory") {
-			c.Skip("no memory controller in this view")
-		}
 		_, status := d.try("run", "--name=oom", "--network=none", "--memory=16m", "--memory-swap=16m", image, "tail", "/dev/zero")
 		want(c, "exit status", status, 137)
 		want(c, "OOMKilled", d.inspect(c, "oom", ".State.OOMKilled"), "true")

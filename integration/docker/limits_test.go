@@ -88,10 +88,6 @@ var limitChecks = []check{
 		want(c, "--oom-score-adj", d.run(c, "--oom-score-adj=500", image, "cat", "/proc/self/oom_score_adj"), "500")
 	}},
 	{Name: "limits", Do: func(c *engine.C, d *daemon) {
-		if !hasController("memory") {
-			d.run(c, image, "true") // none can be had: Docker warns, and leaves them out
-			return
-		}
 		d.up(c, "limits", "--memory=64m", "--memory-reservation=32m", "--memory-swap=96m", "--cpus=1.5", "--cpuset-cpus=0", "--pids-limit=20", "--cpu-shares=256", "--blkio-weight=0", "--kernel-memory=0", image, "sleep", "1000")
 		pid := d.pid(c, "limits")
 		for _, limit := range [][3]string{

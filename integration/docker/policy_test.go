@@ -127,6 +127,7 @@ func TestPolicy(t *testing.T) {
 
 // TestPolicyOnShim is the same with the newest Docker on the shim.
 func TestPolicyOnShim(t *testing.T) {
+	onlyV1(t)
 	v := newest(t)
 	v.name += " on the shim"
 	policies(t, v, engine.Runtime{Name: "bailey", Path: "io.containerd.bailey.v2"})
