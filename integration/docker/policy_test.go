@@ -122,7 +122,8 @@ var ownIDs = []check{
 
 // TestPolicy gives each container IDs of its own; Docker does not know.
 func TestPolicy(t *testing.T) {
-	policies(t, debian, engine.Runtimes(t)[0])
+	// No record of calls: over a network that is shared bailey warns, as it should.
+	policies(t, debian, engine.Runtime{Name: "bailey", Path: engine.Bin(t) + "/bailey"})
 }
 
 // TestPolicyOnShim is the same with the newest Docker on the shim.
