@@ -31,9 +31,11 @@ type version struct {
 	notFound int
 	// restores says that docker start --checkpoint works: of 29 it does not, with any runtime ("content already exists").
 	restores bool
+	// endedMeanwhile is the exit status of a container that has exited with 9 while there was no daemon: 29 loses it, with any runtime.
+	endedMeanwhile string
 }
 
-var debian = version{"docker 20.10", "/usr/sbin/dockerd", nil, 126, true}
+var debian = version{"docker 20.10", "/usr/sbin/dockerd", nil, 126, true, "9"}
 
 // daemon is a dockerd of the test's own.
 type daemon struct {

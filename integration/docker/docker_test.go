@@ -24,7 +24,7 @@ func newest(t testing.TB) version {
 	t.Helper()
 	built := engine.Built(t)
 	path := "PATH=" + built + "/newest:" + built + ":" + engine.Bin(t) + ":" + os.Getenv("PATH")
-	return version{"docker 29", built + "/newest/dockerd", []string{path, "DOCKER_MIN_API_VERSION=1.41"}, 127, false}
+	return version{"docker 29", built + "/newest/dockerd", []string{path, "DOCKER_MIN_API_VERSION=1.41"}, 127, false, "255"}
 }
 
 // newestRuntimes are bailey and the newest runc: Debian's knows no time namespace, which Docker 29 gives to every container.
