@@ -254,6 +254,7 @@ func (opts *ImageOptions) criu(s *specs.Spec) (*criu.Options, error) {
 	}
 	work := images
 	if opts.Work != "" {
+		// Docker names one in the bundle that nobody has made.
 		if err = makeDirectory(opts.Work, "--work-path"); err == nil {
 			work, err = openImages(opts.Work, "--work-path")
 		}

@@ -117,7 +117,8 @@ func execFailure(name, origin string, errno syscall.Errno) error {
 	case errno == unix.EACCES:
 		e.Step = fmt.Sprintf("exec: %q: permission denied", name)
 	case errno == unix.EISDIR:
-		e.Step = fmt.Sprintf("exec: %q: is a directory", name)
+		// The kernel says EACCES; some engines know one of the two, and some the other.
+		e.Step = fmt.Sprintf("exec: %q: permission denied: is a directory", name)
 	case errno == unix.ENOEXEC:
 		e.Step = fmt.Sprintf("exec: %q: exec format error", name)
 		e.Cause = "the file is neither a program of this machine's architecture nor a script that begins with #!"

@@ -203,7 +203,7 @@ func TestFailures(t *testing.T) {
 		"executable": {insert(plan.ReportReady{}, plan.ResolveExecutable{Name: "nothing", Candidates: []string{"/bin/nothing"}}),
 			[]string{`exec: "nothing": executable file not found in $PATH`}},
 		"a directory to execute": {insert(plan.ReportReady{}, plan.ResolveExecutable{Name: "/bin", Candidates: []string{"/bin"}}),
-			[]string{`exec: "/bin": is a directory`}},
+			[]string{`exec: "/bin": permission denied: is a directory`}},
 		"a hook that fails": {insert(pivot, plan.RunHook{Point: "createContainer", Path: "/bin/sh",
 			Args: []string{"sh", "-c", "echo no such luck >&2; exit 3"}}), []string{"createContainer", "no such luck"}},
 		"a hook that hangs": {insert(pivot, plan.RunHook{Point: "createContainer", Path: "/bin/sleep",

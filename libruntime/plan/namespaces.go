@@ -170,7 +170,7 @@ func (c *compiler) namespaces() {
 		if _, _, limit := limitOf(key, l.Sysctl[key]); limit && c.o.Seal {
 			continue // it would be in the way of the seal, which writes it in the end
 		}
-		c.sysctl(spec.SysctlPath(key), l.Sysctl[key], "/linux/sysctl/"+escape(key))
+		c.sysctl(spec.SysctlPath(key), c.ownGroups(spec.SysctlPath(key), l.Sysctl[key]), "/linux/sysctl/"+escape(key))
 	}
 }
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -142,6 +143,20 @@ func (c *compiler) sysctl(path, value, origin string) {
 		return
 	}
 	c.add(WriteSysctl{path, value}, origin)
+}
+
+// ownGroups returns a kernel parameter's value for the groups that the container has: engines that give it no user namespace let
+// all groups there can be send echo requests, and the kernel takes none that is not mapped.
+func (c *compiler) ownGroups(path, value string) string {
+	const first, all = "0", "2147483647"
+	if fields := strings.Fields(value); !c.o.OwnIDs || c.ns.made&NetworkNS == 0 || path != "net/ipv4/ping_group_range" || !slices.Equal(fields, []string{first, all}) {
+		return value
+	}
+	var last uint32
+	for _, m := range c.spec.Linux.GIDMappings {
+		last = max(last, m.ContainerID+m.Size-1)
+	}
+	return first + " " + strconv.FormatUint(uint64(min(last, 1<<31-1)), 10)
 }
 
 // outsideSysctl returns which namespace a kernel parameter is of, and whether it is written outside of the container.

@@ -48,7 +48,7 @@ func TestCheckpointRestore(t *testing.T) {
 					t.Errorf("the PID file says %q (%v), want %d", pid, err, c.PID())
 				}
 				// And once more.
-				checkpoint(o, c).OK(e)
+				checkpoint(o, c, "--work-path", e.Path("work")).OK(e) // which is made
 				restore(o, c).OK(e)
 				same(c, own, count)
 				c.Kill("KILL").OK(e)
