@@ -35,7 +35,7 @@ func (w where) is(rootless bool) bool {
 	return true
 }
 
-// line is a check of what one container prints.
+// line is a check of what one container prints. In its options a blank ends a word, and a tilde stands for one that does not.
 type line struct {
 	name, options, script string
 	says                  string // a pattern for the whole
@@ -43,7 +43,7 @@ type line struct {
 	where                 where
 }
 
-// checksOf returns checks of lines. In options, words are separated by blanks.
+// checksOf returns checks of lines.
 func checksOf(rootless bool, lines []line) []check {
 	var all []check
 	for _, l := range lines {
@@ -52,7 +52,11 @@ func checksOf(rootless bool, lines []line) []check {
 		}
 		pattern := regexp.MustCompile(`(?s)\A` + l.says + `\s*\z`)
 		all = append(all, check{Name: l.name, Do: func(c *engine.C, p *podman) {
-			args := append(strings.Fields(l.options), image, "sh", "-c", l.script)
+			var args []string
+			for _, word := range strings.Fields(l.options) {
+				args = append(args, strings.ReplaceAll(word, "~", " "))
+			}
+			args = append(args, image, "sh", "-c", l.script)
 			if out, status := p.runStatus(c, args...); status != l.status || !pattern.MatchString(out) {
 				c.Errorf("exit status %d, want %d: %q, want %q", status, l.status, out, l.says)
 			}

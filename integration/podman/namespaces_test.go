@@ -90,7 +90,8 @@ var namespaces = []steps{
 		p.sleeper(c, "second", "--userns=container:first")
 		same(c, "namespace", p.namespace(c, "second", "user"), p.namespace(c, "first", "user"))
 		p.ok(c, "exec", "second", "true")
-		p.remove(c, "second", "first")
+		p.remove(c, "second")
+		p.remove(c, "first")
 	}},
 	{name: "IDs of its own", do: func(c *engine.C, p *podman) {
 		from, count := autoIDs, autoCount

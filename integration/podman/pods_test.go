@@ -93,7 +93,8 @@ var pods = []steps{
 	{name: "init containers", do: func(c *engine.C, p *podman) {
 		p.pod(c, "shop", "--network=none")
 		p.ok(c, "create", "--pull=never", "--pod", "shop", "--init-ctr", "always", "-v", "data:/data", image, "sh", "-c", "echo init >>/data/file")
-		p.member(c, "shop", "front", "-v", "data:/data", image, "sleep", "1000")
+		p.ok(c, "create", "--pull=never", "--pod", "shop", "--name", "front", "-v", "data:/data", image, "sleep", "1000")
+		p.ok(c, "pod", "start", "shop")
 		same(c, "what the init container has written", p.ok(c, "exec", "front", "cat", "/data/file"), "init")
 		p.ok(c, "pod", "rm", "-f", "-t", "0", "shop")
 		p.ok(c, "volume", "rm", "data")
@@ -109,8 +110,8 @@ var pods = []steps{
 			"0\n/host/busybox.tar\nno\nno\nyes")
 		same(c, "net", p.namespace(c, front, "net"), p.namespace(c, back, "net"))
 		out := p.ok(c, "kube", "generate", "shop")
-		in(c, out, "kind: Pod", "- sleep", "name: front", "mountPath: /data", "readOnlyRootFilesystem: true")
-		p.ok(c, "kube", "down", file)
+		in(c, out, "kind: Pod", "- sleep", "name: shop-front", "mountPath: /data", "readOnlyRootFilesystem: true")
+		down(c, p, "shop", file)
 		p.ok(c, "volume", "prune", "-f")
 		// What has been generated can be played.
 		p.pod(c, "other", "--network=none")
@@ -119,9 +120,16 @@ var pods = []steps{
 		p.ok(c, "pod", "rm", "-f", "-t", "0", "other")
 		engine.Must(c, os.WriteFile(file, []byte(out), 0o644))
 		p.ok(c, "kube", "play", "--network=none", file)
-		same(c, "a command in it", p.ok(c, "exec", "one-pod-one", "echo", "hi"), "hi")
-		p.ok(c, "kube", "down", file)
+		same(c, "a command in it", p.ok(c, "exec", "other-one", "echo", "hi"), "hi")
+		down(c, p, "other", file)
 	}},
+}
+
+// down removes what has been played. Its processes do not end when they are asked to.
+func down(c *engine.C, p *podman, pod, file string) {
+	c.Helper()
+	p.ok(c, "pod", "kill", pod)
+	p.ok(c, "kube", "down", file)
 }
 
 // checkpoints are containers that go on later.
