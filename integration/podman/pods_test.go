@@ -23,7 +23,7 @@ func (p *podman) member(c *engine.C, pod, name string, args ...string) {
 // kube is a pod as Kubernetes describes it.
 const kube = `apiVersion: v1
 kind: Pod
-metadata: {name: shop}
+metadata: {name: shop, annotations: {io.podman.annotations.init.container.type: always}}
 spec:
   securityContext: {runAsUser: 1000, runAsGroup: 1001, fsGroup: 77}
   initContainers:
