@@ -81,7 +81,7 @@ test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual mac
 	scripts/test-vm $(VM) $(VM_TESTS)
 
 # Daemons, in namespaces of their own: Debian's, and the newest, which are built here (some minutes, once).
-ENGINES ?= containerd
+ENGINES ?= containerd podman
 test-engines: build ## bailey under real engines (root); ENGINES=, ENGINE_VIEWS=, ENGINE_RUN=PATTERN for some
 	@scripts/install-deps engines
 	@scripts/criu build/criu

@@ -19,6 +19,8 @@ const (
 	onlyRootless
 	onlyV1 // of root: an ordinary user has no cgroups of v1
 	onlyV2
+	// wherePods: Podman 4.3 with cgroupfs denies a pod of root's all devices in cgroup v2, whatever the runtime.
+	wherePods
 )
 
 func (w where) is(rootless bool) bool {
@@ -31,6 +33,8 @@ func (w where) is(rootless bool) bool {
 		return !rootless && engine.View() == "v1"
 	case onlyV2:
 		return engine.View() == "v2"
+	case wherePods:
+		return rootless || engine.View() == "v1"
 	}
 	return true
 }

@@ -30,6 +30,8 @@ const (
 	autoIDs, autoCount         = 600000000, 1048576
 	// team is a group that alice is in.
 	team = 5555
+
+	path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
 // machine is what all tests of the sandbox have: users, devices, a place for containers, images.
@@ -205,11 +207,11 @@ func (p *podman) command(t testing.TB, program string, args ...string) *exec.Cmd
 // asUser makes a command one of the user's.
 func (p *podman) asUser(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
-	path := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	programs := path
 	if criu := os.Getenv("BAILEY_CRIU"); criu != "" && !p.rootless {
-		path = criu + "/bin:" + path
+		programs = criu + "/bin:" + path
 	}
-	cmd.Env = append(cmd.Env, "PATH="+path, "CONTAINERS_CONF="+p.home+"/containers.conf", "CONTAINERS_STORAGE_CONF="+p.home+"/storage.conf", "TERM=xterm")
+	cmd.Env = append(cmd.Env, "PATH="+programs, "CONTAINERS_CONF="+p.home+"/containers.conf", "CONTAINERS_STORAGE_CONF="+p.home+"/storage.conf", "TERM=xterm")
 	if !p.rootless {
 		cmd.Env = append(cmd.Env, "HOME=/root")
 		return

@@ -12,7 +12,7 @@ import (
 
 // networks are servers that are no toys, which answer.
 var networks = []steps{
-	{name: "redis and nginx in a pod", do: func(c *engine.C, p *podman) {
+	{name: "redis and nginx in a pod", where: wherePods, do: func(c *engine.C, p *podman) {
 		p.needDebian(c)
 		p.pod(c, "shop", "--network=none")
 		p.member(c, "shop", "redis", debian, "redis-server", "--save", "", "--port", "6379")

@@ -47,7 +47,7 @@ spec:
 
 // pods are containers that share namespaces.
 var pods = []steps{
-	{name: "pod", do: func(c *engine.C, p *podman) {
+	{name: "pod", where: wherePods, do: func(c *engine.C, p *podman) {
 		p.pod(c, "shop", "--network=none")
 		p.member(c, "shop", "front", image, "sleep", "1000")
 		p.member(c, "shop", "back", image, "sleep", "1000")
@@ -77,7 +77,7 @@ var pods = []steps{
 		p.ok(c, "pod", "kill", "shop")
 		p.ok(c, "pod", "rm", "-f", "-t", "0", "shop")
 	}},
-	{name: "pod with one list of processes and IDs of its own", do: func(c *engine.C, p *podman) {
+	{name: "pod with one list of processes and IDs of its own", where: wherePods, do: func(c *engine.C, p *podman) {
 		p.pod(c, "shop", "--network=none", "--share=pid,ipc,uts,net", "--userns=auto:size=3000")
 		p.member(c, "shop", "front", image, "sleep", "1000")
 		p.member(c, "shop", "back", image, "sleep", "1000")
@@ -90,7 +90,7 @@ var pods = []steps{
 		}
 		p.ok(c, "pod", "rm", "-f", "-t", "0", "shop")
 	}},
-	{name: "init containers", do: func(c *engine.C, p *podman) {
+	{name: "init containers", where: wherePods, do: func(c *engine.C, p *podman) {
 		p.pod(c, "shop", "--network=none")
 		p.ok(c, "create", "--pull=never", "--pod", "shop", "--init-ctr", "always", "-v", "data:/data", image, "sh", "-c", "echo init >>/data/file")
 		p.ok(c, "create", "--pull=never", "--pod", "shop", "--name", "front", "-v", "data:/data", image, "sleep", "1000")
@@ -99,7 +99,7 @@ var pods = []steps{
 		p.ok(c, "pod", "rm", "-f", "-t", "0", "shop")
 		p.ok(c, "volume", "rm", "data")
 	}},
-	{name: "kube", do: func(c *engine.C, p *podman) {
+	{name: "kube", where: wherePods, do: func(c *engine.C, p *podman) {
 		file := p.home + "/shop.yaml"
 		engine.Must(c, os.WriteFile(file, []byte(kube), 0o644))
 		p.ok(c, "kube", "play", "--network=none", file)
