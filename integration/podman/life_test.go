@@ -115,9 +115,6 @@ var life = []steps{
 		p.remove(c, "web")
 	}},
 	{name: "pause", do: func(c *engine.C, p *podman) {
-		if p.rootless && engine.View() == "v1" {
-			c.Skip("an ordinary user has no freezer in cgroup v1")
-		}
 		p.start(c, "web", image, "sh", "-c", "i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.02; done")
 		count := func() string { return p.ok(c, "cp", "web:/count", "-") }
 		p.ok(c, "pause", "web")

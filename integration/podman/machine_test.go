@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -128,6 +129,8 @@ type podman struct {
 	rootless bool
 	runtime  engine.Runtime
 	home     string // of configuration
+	// inside is a command that starts another on the machine of a newer Podman, nil on this one.
+	inside []string
 }
 
 // newPodman returns Podman of a user, whose storage has the images.
@@ -135,9 +138,16 @@ func newPodman(t *testing.T, rootless bool, r engine.Runtime) *podman {
 	t.Helper()
 	p := &podman{machine: prepare(t), rootless: rootless, runtime: r}
 	p.home = p.dir + map[bool]string{false: "/root", true: "/alice"}[rootless]
+	p.setUp(t)
+	return p
+}
+
+// setUp writes the configuration and loads the image.
+func (p *podman) setUp(t *testing.T) {
+	t.Helper()
 	engine.Must(t, os.MkdirAll(p.home, 0o755))
 	pids := 2048
-	if engine.View() == "v2" && !engine.V2Has("pids") || rootless {
+	if engine.View() == "v2" && !engine.V2Has("pids") || p.rootless {
 		pids = 0
 	}
 	p.write(t, "containers.conf", fmt.Sprintf(`[containers]
@@ -149,18 +159,17 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = %q
 runtime_supports_json = ["crun", "runc", "bailey"]
-`, pids, r.Path))
+`, pids, p.runtime.Path))
 	root, run := "/var/lib/containers/storage", "/run/containers/storage"
-	if rootless {
+	if p.rootless {
 		root, run = aliceHome+"/.local/share/containers/storage", aliceRun+"/containers"
 	}
 	p.write(t, "storage.conf", fmt.Sprintf("[storage]\ndriver = \"overlay\"\ngraphroot = %q\nrunroot = %q\n", root, run))
-	if rootless {
+	if p.rootless {
 		p.delegate(t)
 	}
 	p.ok(t, "load", "-q", "-i", p.busybox)
 	t.Cleanup(p.removeTops)
-	return p
 }
 
 func (p *podman) write(t testing.TB, name, text string) {
@@ -197,7 +206,8 @@ func (p *podman) command(t testing.TB, program string, args ...string) *exec.Cmd
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, program, args...)
+	all := append(append(slices.Clip(p.inside), program), args...)
+	cmd := exec.CommandContext(ctx, all[0], all[1:]...)
 	cmd.Dir = "/"
 	cmd.WaitDelay = 5 * time.Second
 	p.asUser(t, cmd)
