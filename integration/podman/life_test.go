@@ -228,7 +228,7 @@ var life = []steps{
 	}},
 	{name: "export", do: func(c *engine.C, p *podman) {
 		p.sleeper(c, "web")
-		file := map[bool]string{false: "/tmp", true: aliceHome}[p.rootless] + "/exported.tar"
+		file := map[bool]string{false: p.home, true: aliceHome}[p.rootless] + "/exported.tar"
 		defer os.Remove(file)
 		p.ok(c, "export", "-o", file, "web")
 		p.ok(c, "import", "-q", file, "localhost/imported:1")
