@@ -50,7 +50,7 @@ func TestGuide(t *testing.T) {
 		cmd.Dir = aliceHome
 	}
 	for _, asUser := range []func(*exec.Cmd){func(*exec.Cmd) {}, asAlice} {
-		cmd := exec.Command("/bin/sh", "-ec", "podman load -q -i "+m.busybox+"; podman tag "+image+" docker.io/library/busybox")
+		cmd := exec.Command("/bin/sh", "-ec", "podman rmi -f -a; podman load -q -i "+m.busybox+"; podman tag "+image+" docker.io/library/busybox")
 		cmd.Env = os.Environ()
 		asUser(cmd)
 		if out, err := cmd.CombinedOutput(); err != nil {

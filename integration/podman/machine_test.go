@@ -168,6 +168,8 @@ runtime_supports_json = ["crun", "runc", "bailey"]
 	if p.rootless {
 		p.delegate(t)
 	}
+	// Anew: the storage keeps layers with the owners that earlier containers had, and may give them to others.
+	p.ok(t, "rmi", "-f", "-a")
 	p.ok(t, "load", "-q", "-i", p.busybox)
 	t.Cleanup(p.removeTops)
 }
