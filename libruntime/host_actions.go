@@ -117,6 +117,9 @@ func hostAction(op plan.Op, opened map[plan.Slot]*os.File) (plan.Slot, *os.File,
 	case plan.NewFilesystemIn:
 		slot, call = a.Slot, "fsmount"
 		fd, err = newFilesystemIn(a, opened)
+	case plan.NewOverlay:
+		slot = a.Slot
+		fd, err = newOverlay(a)
 	case plan.NewDevice:
 		slot = a.Slot
 		fd, err = newDevice(a)

@@ -134,6 +134,33 @@ func inPrivate(covered string, before func() error, do func(room int) error) (er
 	return err
 }
 
+// newOverlay makes a mount of an overlay whose layers are named as the caller sees them.
+func newOverlay(a plan.NewOverlay) (fd int, err error) {
+	err = inPrivate("/dev", func() error { return nil }, func(room int) error {
+		if err := unix.Mkdirat(room, "m", 0o700); err != nil {
+			return &fault.Error{Syscall: "mkdir", Err: err}
+		}
+		var flags uintptr
+		if a.Attributes&unix.MOUNT_ATTR_RDONLY != 0 {
+			flags = unix.MS_RDONLY
+		}
+		err := unix.Mount(a.Source, "m", "overlay", flags, strings.Join(a.Options, ",")) //nolint:forbidigo // in a directory that nobody else sees
+		if err != nil {
+			return &fault.Error{Syscall: "mount", Err: err}
+		}
+		fd, err = unix.OpenTree(room, "m", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if err != nil {
+			return &fault.Error{Syscall: "open_tree", Err: err}
+		}
+		if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: a.Attributes}); err != nil {
+			unix.Close(fd)
+			return &fault.Error{Syscall: "mount_setattr", Err: err}
+		}
+		return nil
+	})
+	return fd, err
+}
+
 // newDevice makes a device node and a mount of it.
 func newDevice(a plan.NewDevice) (fd int, err error) {
 	err = inPrivate("/dev", func() error { return nil }, func(room int) error {

@@ -39,6 +39,7 @@ func (e *encoder) action(a plan.Action) error {
 		e.num(uint64(a.Namespaces) | e.cloneFlags)
 	case plan.BecomeRoot:
 		e.code(wire_OP_BECOME_ROOT)
+		e.flag(a.KeepGroups, wire_FLAG_KEEP_GROUPS)
 	case plan.Unshare:
 		e.code(wire_OP_UNSHARE)
 		e.num(uint64(a.Namespaces))

@@ -193,6 +193,15 @@ func TestWarnings(t *testing.T) {
 	if len(w) != 4 { // CAP_FLY, cap_chown, effective CAP_CHOWN, consoleSize
 		t.Errorf("%q", w)
 	}
+	// Of an ambient set that has been forgotten nobody is told; of one that was meant, yes.
+	ambient := &specs.LinuxCapabilities{Bounding: []string{"CAP_KILL", "CAP_CHOWN"}, Permitted: []string{"CAP_KILL", "CAP_CHOWN"}, Ambient: []string{"CAP_KILL"}}
+	if w := Warnings(&specs.Process{Capabilities: ambient}); len(w) != 0 {
+		t.Errorf("%q", w)
+	}
+	ambient.Inheritable = []string{"CAP_CHOWN"}
+	if w := Warnings(&specs.Process{Capabilities: ambient}); len(w) != 1 {
+		t.Errorf("%q", w)
+	}
 	if Warnings(nil) != nil || UnknownCapabilities(nil) != nil {
 		t.Error("warnings about nothing")
 	}

@@ -48,8 +48,9 @@ func Warnings(p *specs.Process) []string {
 		for _, name := range UnknownCapabilities(c) {
 			w = append(w, fmt.Sprintf("capability %q is unknown and is not granted", name))
 		}
-		// What capset(2) and PR_CAP_AMBIENT_RAISE refuse. `runc spec` of old itself writes ambient sets that
-		// are not inheritable.
+		// What capset(2) and PR_CAP_AMBIENT_RAISE refuse. Where nothing at all is inheritable, an ambient set is what an engine
+		// has not thought of when it emptied that one (`runc spec` of old, Buildah up to 1.29 for every command): users could
+		// do nothing about a line for each capability.
 		for _, rule := range []struct {
 			set, needs string
 			have, of   []string
@@ -59,6 +60,9 @@ func Warnings(p *specs.Process) []string {
 			{"ambient", "permitted", c.Ambient, c.Permitted},
 			{"ambient", "inheritable", c.Ambient, c.Inheritable},
 		} {
+			if rule.needs == "inheritable" && len(rule.of) == 0 {
+				continue
+			}
 			for _, name := range rule.have {
 				if !slices.Contains(rule.of, name) {
 					w = append(w, fmt.Sprintf("capability %q is %s, but not %s, and is not granted", name, rule.set, rule.needs))

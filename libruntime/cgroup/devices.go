@@ -1,11 +1,13 @@
 package cgroup
 
 import (
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/bailey-oci/bailey/internal/fault"
+	"github.com/bailey-oci/bailey/internal/userns"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -194,6 +196,13 @@ func (rs *ruleset) sorted() []device {
 	return ds
 }
 
+// deniesAll reports whether rules say nothing but that all devices are denied.
+func deniesAll(rules []specs.LinuxDeviceCgroup) bool {
+	return !slices.ContainsFunc(rules, func(r specs.LinuxDeviceCgroup) bool {
+		return r.Allow || r.Type != "" && r.Type != "a" || r.Major != nil || r.Minor != nil
+	})
+}
+
 // setDevices puts the device rules in force.
 func (m *Manager) setDevices(rs *ruleset) error {
 	if m.opts.Rootless {
@@ -201,6 +210,10 @@ func (m *Manager) setDevices(rs *ruleset) error {
 		// nodes either.
 		if m.res == nil || len(m.res.Devices) == 0 {
 			return nil // nobody has asked
+		}
+		if os.Geteuid() == 0 && userns.Other() && deniesAll(m.res.Devices) {
+			// Root of a user namespace: the engine that has made it knows, and asks with every container (rootless Buildah).
+			return nil
 		}
 		m.warn("device rules are not applied: they need privileges over the machine's cgroups")
 		return nil

@@ -150,6 +150,14 @@ func TestDeviceOrder(t *testing.T) {
 	}
 }
 
+func TestDeniesAll(t *testing.T) {
+	for list, want := range map[string]bool{"-a": true, "-a *:* rwm": true, "-a,+c 10:229 rw": false, "-c 10:229 rwm": false, "+a": false} {
+		if got := deniesAll(rules(strings.Split(list, ",")...).Devices); got != want {
+			t.Errorf("%s: %v", list, got)
+		}
+	}
+}
+
 func TestRootlessLeavesDevicesAlone(t *testing.T) {
 	m := create(t, testSpec(t, rules("-a")), Options{Rootless: true})
 	if w := m.Warnings(); len(w) != 1 || !strings.Contains(w[0], "device rules") {

@@ -71,6 +71,14 @@ type NewFilesystemIn struct {
 	Attributes uint64
 }
 
+// NewOverlay makes a mount of an overlay as the caller, by mount(2): the paths of its layers are too long for NewFilesystem.
+type NewOverlay struct {
+	Slot       Slot
+	Source     string
+	Options    []string
+	Attributes uint64
+}
+
 // WriteSysctlIn writes a kernel parameter of the namespace of kind Kind in Namespace, and reads it back; see WriteSysctl.
 type WriteSysctlIn struct {
 	Kind       Namespace
@@ -112,6 +120,7 @@ func (a OpenTree) Where() Where {
 }
 func (MakeUserNamespace) Where() Where { return Host }
 func (NewFilesystemIn) Where() Where   { return Host }
+func (NewOverlay) Where() Where        { return Host }
 func (WriteSysctlIn) Where() Where     { return Host }
 func (NewDevice) Where() Where         { return Host }
 func (OpenDirectory) Where() Where     { return Host }

@@ -4,8 +4,8 @@ import "time"
 
 // Actions of the container's init on its namespaces and on itself.
 
-// BecomeRoot makes the init user and group 0 of the user namespace it is in, without other groups.
-type BecomeRoot struct{}
+// BecomeRoot makes the init user and group 0 of the user namespace it is in, without other groups but those that are to be kept.
+type BecomeRoot struct{ KeepGroups bool }
 
 // SetDumpable makes the process dumpable, or undumpable again: the files of one that is not belong to root in /proc, and
 // an ordinary user could not write its ID maps or time offsets.
@@ -75,7 +75,7 @@ type SetUmask struct{ Mask uint32 }
 type SetIDs struct {
 	UID, GID uint32
 	Groups   []uint32
-	// KeepGroups leaves the supplementary groups alone: setgroups(2) is denied in the namespace.
+	// KeepGroups leaves the supplementary groups alone: setgroups(2) is denied in the namespace, or they are to be kept.
 	KeepGroups bool
 }
 

@@ -168,7 +168,7 @@ func (c *compiler) assemble(joiner []Op) *Plan {
 		}
 	}
 	if c.ns.has(UserNS) {
-		ops = append(ops, Op{BecomeRoot{}, c.ns.origin(UserNS)})
+		ops = append(ops, Op{BecomeRoot{c.keepsGroups()}, c.ns.origin(UserNS)})
 	}
 	ops = append(ops, score...)
 	if r := c.spec.Linux.IntelRdt; r != nil {

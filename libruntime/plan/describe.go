@@ -102,6 +102,14 @@ func (a NewFilesystemIn) String() string {
 	return s + " as " + string(a.Slot)
 }
 
+func (a NewOverlay) String() string {
+	s := "make an overlay in the caller's mount namespace with " + strings.Join(a.Options, ",")
+	if words := attributeWords(a.Attributes, 0); len(words) > 0 {
+		s += " (" + strings.Join(words, ",") + ")"
+	}
+	return s + " as " + string(a.Slot)
+}
+
 func (a WriteSysctlIn) String() string {
 	return "write " + a.Value + " to " + a.Key + in(a.Kind, a.Namespace)
 }

@@ -214,7 +214,7 @@ func isForTree(a Action) bool {
 		return a.Slot != SlotRoot && a.Slot != SlotNull
 	case NewFilesystem:
 		return a.Slot != SlotEmpty && a.Slot != SlotRoot
-	case NewFilesystemIn, NewDevice:
+	case NewFilesystemIn, NewOverlay, NewDevice:
 		return true
 	}
 	return false

@@ -12,8 +12,11 @@ import (
 	"github.com/bailey-oci/bailey/internal/fault"
 )
 
-// maxParameter is the longest value that fsconfig(2) takes, in bytes (fs/fsopen.c).
-const maxParameter = 255
+// maxParameter is the longest value that fsconfig(2) takes, in bytes (fs/fsopen.c), maxOptions that of all options of mount(2).
+const (
+	maxParameter = 255
+	maxOptions   = 4095
+)
 
 // mountJob is one element of mounts on its way into the plan.
 type mountJob struct {
@@ -110,8 +113,12 @@ func (c *compiler) remount(m *mountJob, a attributes, recursive bool) {
 func (c *compiler) newMount(m *mountJob) error {
 	fs := NewFilesystem{Slot: m.slot, Type: m.Type, Source: m.Source, Options: m.options.parameters,
 		Attributes: m.options.all().set}
+	long := false
 	for _, o := range fs.Options {
 		if _, value, _ := strings.Cut(o, "="); len(value) > maxParameter {
+			if long = m.Type == "overlay" && !c.o.Unprivileged; long {
+				continue
+			}
 			return m.fault(errInvalid, "the kernel takes values of at most 255 bytes for the parameter of a "+
 				"filesystem, and this one has "+strconv.Itoa(len(value))+": "+o, "use shorter paths")
 		}
@@ -129,7 +136,7 @@ func (c *compiler) newMount(m *mountJob) error {
 			// Others make files in there yet.
 			fs.Attributes &^= unix.MOUNT_ATTR_RDONLY
 			c.late = append(c.late, Op{SetMountAttributes{Slot: m.slot, Set: unix.MOUNT_ATTR_RDONLY}, m.origin})
-		case !sharesSuperblock(m.Type):
+		case !sharesSuperblock(m.Type) && !long:
 			fs.Options = append(slices.Clip(fs.Options), "ro")
 		}
 	}
@@ -137,10 +144,16 @@ func (c *compiler) newMount(m *mountJob) error {
 	if err != nil {
 		return err
 	}
-	if outside != nil {
+	switch {
+	case outside != nil:
 		outside.Attributes = fs.Attributes
 		c.open(m.slot, *outside, m.origin)
-	} else {
+	case long:
+		if n := len(strings.Join(fs.Options, ",")); n > maxOptions {
+			return m.fault(errInvalid, "the kernel takes at most 4095 bytes of options for a mount, and these have "+strconv.Itoa(n), "use shorter paths")
+		}
+		c.open(m.slot, NewOverlay{Slot: m.slot, Source: m.Source, Options: fs.Options, Attributes: fs.Attributes}, m.origin)
+	default:
 		c.add(fs, m.origin)
 	}
 	if m.idmap != "" {

@@ -63,14 +63,14 @@ func (c *compiler) beforeStart() error {
 	}
 	// As root, because a directory that only root may enter is a valid place to start in.
 	c.add(ChangeDirectory{Path: path.Clean(p.Cwd)}, c.field("/cwd"))
-	if c.o.SetgroupsDenied && len(p.User.AdditionalGids) > 0 {
+	if c.o.SetgroupsDenied && len(p.User.AdditionalGids) > 0 && !c.keepsGroups() {
 		return &fault.Error{Step: "set the supplementary groups", Origin: c.field("/user/additionalGids"),
 			Err:    errNotPermitted,
 			Cause:  "an ordinary user's user namespace of one group denies setgroups",
 			Remedy: "give the user subordinate group IDs in /etc/subgid, or remove additionalGids"}
 	}
 	c.add(SetIDs{UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids,
-		KeepGroups: c.o.SetgroupsDenied}, c.field("/user"))
+		KeepGroups: c.o.SetgroupsDenied || c.keepsGroups()}, c.field("/user"))
 	caps := c.caps
 	if c.keepsSysAdmin() {
 		caps = caps.withSysAdmin()
@@ -194,4 +194,11 @@ func (c *compiler) hooks(point string, hooks []specs.Hook) {
 		}
 		c.add(hook, at("/hooks/"+point, i))
 	}
+}
+
+// keepsGroups reports whether the payload is to have the caller's supplementary groups instead of those of config.json, as
+// Podman asks crun with an annotation for --group-add keep-groups: in a user namespace an ordinary user's groups cannot be
+// named, but kept.
+func (c *compiler) keepsGroups() bool {
+	return c.spec.Annotations["run.oci.keep_original_groups"] == "1"
 }

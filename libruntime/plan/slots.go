@@ -79,6 +79,8 @@ func fills(a Action) []Slot {
 		return []Slot{a.Slot}
 	case NewFilesystemIn:
 		return []Slot{a.Slot}
+	case NewOverlay:
+		return []Slot{a.Slot}
 	case OpenMount:
 		return []Slot{a.Slot}
 	case OpenConsole:

@@ -16,8 +16,7 @@
 /* setgroups is refused where an ordinary user made the namespace; there are no groups to lose then. */
 int become_root(struct preamble *p, const struct wire_op *op)
 {
-	(void)op;
-	long err = sys_2(setgroups, 0, 0);
+	long err = op->flags & WIRE_FLAG_KEEP_GROUPS ? 0 : sys_2(setgroups, 0, 0);
 	if (err < 0 && err != -EPERM)
 		return failed(p, err, "setgroups", 0);
 	if ((err = sys_3(setresgid, 0, 0, 0)) < 0)

@@ -68,7 +68,7 @@ struct wire_verify {
 #define WIRE_FLAG_NO_FOLLOW   8u    /* ATTACH */
 #define WIRE_FLAG_EXACT	      1u    /* MAKE_SYMLINK */
 #define WIRE_FLAG_TAKE_LINK   2u    /* CLONE_TREE */
-#define WIRE_FLAG_KEEP_GROUPS 1u    /* SET_IDS */
+#define WIRE_FLAG_KEEP_GROUPS 1u    /* BECOME_ROOT, SET_IDS */
 #define WIRE_SECUREBITS	      0xefu /* SET_CAPABILITIES: SECBIT_* themselves */
 
 /* What ATTACH makes where its target does not exist (num[0]). */
@@ -89,7 +89,7 @@ enum wire_lsm { WIRE_LSM_APPARMOR, WIRE_LSM_SELINUX };
 	X(JOIN_CGROUP, join_cgroup, "i---", "---", 0)                                                                  \
 	X(CLONE, clone_init, "?---", "---", 0) /* slot: cgroup; num: CLONE_* */                                        \
 	X(ASK, ask, "?---", "---", 0)	       /* slot: to send along; num: count of actions from index on */          \
-	X(BECOME_ROOT, become_root, "----", "---", 0)                                                                  \
+	X(BECOME_ROOT, become_root, "----", "---", WIRE_FLAG_KEEP_GROUPS)                                              \
 	X(UNSHARE, unshare_namespaces, "----", "---", 0)		/* num: kinds */                               \
 	X(ENTER_TIME_NAMESPACE, enter_time_namespace, "i---", "---", 0) /* slot: proc */                               \
 	X(OPEN_PROC, open_proc, "o---", "---", 0)                                                                      \

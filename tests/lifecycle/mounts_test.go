@@ -243,6 +243,27 @@ func TestCopyUpOfDeepDirectories(t *testing.T) {
 }
 
 // A mount without a type or a source only changes the propagation of what is mounted already.
+// Layers of an overlay may have longer paths than fsconfig(2) takes.
+func TestOverlayOfLongPaths(t *testing.T) {
+	e := newEnv(t)
+	var layers []string
+	for i := range 5 {
+		dir := filepath.Join(e.Dir, strings.Repeat("long", 30), fmt.Sprint(i))
+		e.Must(os.MkdirAll(dir, 0o755))
+		e.Must(os.WriteFile(filepath.Join(dir, fmt.Sprint("file", i)), nil, 0o644))
+		layers = append(layers, dir)
+	}
+	for name, change := range map[string]harness.Change{"as root": harness.All(), "in a user namespace": harness.UserNamespace} {
+		t.Run(name, func(t *testing.T) {
+			c := e.Container(change, harness.Sh("cd /data && echo *; touch x 2>&1; grep -c ' /data ro,nosuid' /proc/self/mountinfo"),
+				harness.Mounted("/data", "overlay", "overlay", "lowerdir="+strings.Join(layers, ":"), "ro", "nosuid"))
+			if out := c.Run().OK(e); out != "file0 file1 file2 file3 file4\ntouch: x: Read-only file system\n1\n" {
+				t.Errorf("%q", out)
+			}
+		})
+	}
+}
+
 func TestPropagationOfExistingMount(t *testing.T) {
 	e := newEnv(t)
 	c := e.Container(harness.Sh("grep -E ' /(data|run) ' /proc/self/mountinfo"),

@@ -261,6 +261,27 @@ func TestRootOfUsersNamespace(t *testing.T) {
 }
 
 // All of the kernel's 340 mapping lines go through newuidmap.
+// The caller's groups are kept where the annotation of crun's asks for that, in the container's user namespace and without one.
+func TestKeptGroups(t *testing.T) {
+	e := newEnv(t)
+	o := harness.Options{Prefix: []string{"setpriv", "--groups", "4711"}}
+	for name, change := range map[string]harness.Change{"as root": harness.All(), "in a user namespace": harness.UserNamespace} {
+		t.Run(name, func(t *testing.T) {
+			groups := func(changes ...harness.Change) string {
+				c := e.Container(append([]harness.Change{change, harness.Sh("grep Groups /proc/self/status")}, changes...)...)
+				return e.Run(o, c.RunArgs()...).OK(e)
+			}
+			asked := func(s *specs.Spec) { s.Annotations = map[string]string{"run.oci.keep_original_groups": "1"} }
+			if got := groups(asked); !strings.Contains(got, "4711") && !strings.Contains(got, "65534") {
+				t.Errorf("groups are not kept: %q", got)
+			}
+			if got := groups(); strings.Contains(got, "4711") || strings.Contains(got, "65534") {
+				t.Errorf("groups are kept: %q", got)
+			}
+		})
+	}
+}
+
 func TestRootlessMappingLines(t *testing.T) {
 	u := newUser(t)
 	c := u.container(false, harness.Sh("wc -l < /proc/self/uid_map; wc -l < /proc/self/gid_map; tail -n 1 /proc/self/uid_map | tr -s ' '"))
