@@ -78,6 +78,8 @@ func TestCompileRefuses(t *testing.T) {
 		}, nil, "/process/rlimits/0", errInvalid},
 		"denied groups": {func(s *specs.Spec) { s.Process.User.AdditionalGids = []uint32{1} },
 			func(o *Options) { o.SetgroupsDenied = true }, "/process/user/additionalGids", errNotPermitted},
+		"others' groups": {func(s *specs.Spec) { s.Annotations = map[string]string{keepGroupsAnnotation: "1"} },
+			func(o *Options) { o.OwnIDs = true }, "/annotations/run.oci.keep_original_groups", errNotPermitted},
 	} {
 		o := machine()
 		if test.o != nil {

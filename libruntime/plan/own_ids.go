@@ -30,6 +30,10 @@ func (c *compiler) checkOwnIDs() error {
 		return &fault.Error{Step: "make the container's mounts", Origin: "/linux/namespaces", Err: errNotPermitted,
 			Cause:  "the container's user namespace, which bailey has given it, has no power over the mount namespace that it is to share with others",
 			Remedy: "give it a mount namespace of its own" + remedy}
+	case c.keepsGroups():
+		return &fault.Error{Step: "keep the caller's supplementary groups", Origin: "/annotations/" + escape(keepGroupsAnnotation), Err: errNotPermitted,
+			Cause:  "the container has IDs of its own, and through the caller's groups it would reach files that belong to others",
+			Remedy: "leave the annotation out" + remedy}
 	}
 	return nil
 }

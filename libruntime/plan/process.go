@@ -196,9 +196,11 @@ func (c *compiler) hooks(point string, hooks []specs.Hook) {
 	}
 }
 
-// keepsGroups reports whether the payload is to have the caller's supplementary groups instead of those of config.json, as
-// Podman asks crun with an annotation for --group-add keep-groups: in a user namespace an ordinary user's groups cannot be
-// named, but kept.
+// keepGroupsAnnotation is crun's; Podman writes it for --group-add keep-groups.
+const keepGroupsAnnotation = "run.oci.keep_original_groups"
+
+// keepsGroups reports whether the payload is to have the caller's supplementary groups instead of those of config.json: in a
+// user namespace an ordinary user's groups cannot be named, but kept.
 func (c *compiler) keepsGroups() bool {
-	return c.spec.Annotations["run.oci.keep_original_groups"] == "1"
+	return c.spec.Annotations[keepGroupsAnnotation] == "1"
 }
