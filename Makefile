@@ -85,7 +85,7 @@ test-vm: build ## the tests that take systemd, AppArmor, SELinux, in virtual mac
 
 # Daemons, in namespaces of their own: Debian's, and the newest, which are built here (some minutes, once).
 ENGINES ?= $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard integration/*/*_test.go)))))
-test-engines: build ## bailey under real engines (root); ENGINES=, ENGINE_VIEWS=, ENGINE_RUN=PATTERN for some
+test-engines: build ## bailey under real engines (root); ENGINES=, ENGINE_VIEWS=, ENGINE_RUN=PATTERN for some, ENGINE_ALONE=1 without runc
 	@scripts/install-deps engines
 	@scripts/criu build/criu
 	scripts/test-engines $(ENGINES)
