@@ -60,7 +60,7 @@ func executed(t *engine.C, d *daemon) {
 		t.Error(err)
 	}
 	// A process that runs is found and can be signalled.
-	var out output
+	var out engine.Output
 	sleeper, exit := k.spawn("sleeper", &out, "/bin/sleep", "1000")
 	pids, err := k.Pids(d.ctx)
 	must(t, err)

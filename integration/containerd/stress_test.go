@@ -23,22 +23,8 @@ import (
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
-// parallel calls do with 0 to n-1, ten at a time.
-func parallel(n int, do func(i int)) {
-	var group sync.WaitGroup
-	slots := make(chan struct{}, 10)
-	for i := range n {
-		slots <- struct{}{}
-		group.Go(func() {
-			do(i)
-			<-slots
-		})
-	}
-	group.Wait()
-}
-
 func hundredContainers(t *engine.C, d *daemon) {
-	parallel(100, func(i int) {
+	engine.Parallel(100, func(i int) {
 		id := "many" + strconv.Itoa(i)
 		// When ctr hears of the end it closes its FIFOs, whatever it has not read by then, which there can be where
 		// processors are scarce; so the end comes a little later.
@@ -62,7 +48,7 @@ func hundredExecs(t *engine.C, d *daemon) {
 	run(1000)
 	pid := shim(t, "execs")
 	before := descriptors(t, pid)
-	parallel(100, run)
+	engine.Parallel(100, run)
 	engine.Eventually(t, "as many descriptors as before", func() error {
 		if now := descriptors(t, pid); now > before && d.own() { // containerd's own keep some
 			return fmt.Errorf("%d descriptors, %d before", now, before)
@@ -83,7 +69,7 @@ func pod(t *engine.C, d *daemon) {
 	sandbox := d.startTask("pod", withArgs("/bin/sleep", "1000"), pod)
 	pid := shim(t, "pod")
 	before := descriptors(t, pid)
-	parallel(30, func(i int) {
+	engine.Parallel(30, func(i int) {
 		id := "member" + strconv.Itoa(i)
 		k := d.startTask(id, shell("exit "+strconv.Itoa(i)), pod)
 		if s := k.status(); s != uint32(i) {
@@ -260,7 +246,7 @@ func TestKilledAtRandom(t *testing.T) {
 		})
 		survived := 0
 		var mu sync.Mutex
-		parallel(100, func(i int) {
+		engine.Parallel(100, func(i int) {
 			if d.life(img, "random"+strconv.Itoa(i), i%4) == nil {
 				mu.Lock()
 				survived++

@@ -190,7 +190,7 @@ func (e env) status(t testing.TB, id string) *cri.ContainerStatus {
 func (p *pod) ended(id string) *cri.ContainerStatus {
 	p.t.Helper()
 	var s *cri.ContainerStatus
-	eventually(p.t, "the container ends", func() error {
+	engine.Eventually(p.t, "the container ends", func() error {
 		if s = p.status(p.t, id); s.State != cri.ContainerState_CONTAINER_EXITED {
 			return fmt.Errorf("it is %s", s.State)
 		}

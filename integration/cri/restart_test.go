@@ -52,14 +52,14 @@ var daemonChecks = []engine.Check[env]{
 				c.Errorf("%v", s)
 			}
 		}
-		eventually(c, "the container's process is gone", func() error {
+		engine.Eventually(c, "the container's process is gone", func() error {
 			// One that nobody reaps has no command line.
 			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && len(b) > 0 {
 				return fmt.Errorf("it is %q", b)
 			}
 			return nil
 		})
-		eventually(c, "the pod is not ready", func() error {
+		engine.Eventually(c, "the pod is not ready", func() error {
 			s, err := e.runtime.PodSandboxStatus(soon(c), &cri.PodSandboxStatusRequest{PodSandboxId: p.id})
 			if err == nil && s.Status.State == cri.PodSandboxState_SANDBOX_READY {
 				err = errors.New("it is")
