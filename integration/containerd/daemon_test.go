@@ -182,7 +182,7 @@ func (d *daemon) run(id string, args ...string) []string {
 	if !d.own() {
 		all = append(all, "--runc-binary", d.runtime.Path)
 	}
-	if engine.View() == "v2" && !engine.V2Has("cpu") {
+	if !engine.HasController("cpu") {
 		all = append(all, "--cpu-shares", "0") // it has a default
 	}
 	return append(all, args...)

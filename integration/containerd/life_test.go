@@ -144,7 +144,7 @@ func statsAndUpdate(t *engine.C, d *daemon) {
 	default:
 		t.Errorf("metrics of type %s", url)
 	}
-	if engine.View() == "v2" && !engine.V2Has("cpu") && !d.own() {
+	if !engine.HasController("cpu") && !d.own() {
 		cpu = 1 // Debian's own shim looks for the controller
 	}
 	if cpu == 0 || memory == 0 {

@@ -47,10 +47,10 @@ func hundredExecs(t *engine.C, d *daemon) {
 	}
 	run(1000)
 	pid := shim(t, "execs")
-	before := descriptors(t, pid)
+	before := engine.Descriptors(t, pid)
 	engine.Parallel(100, run)
 	engine.Eventually(t, "as many descriptors as before", func() error {
-		if now := descriptors(t, pid); now > before && d.own() { // containerd's own keep some
+		if now := engine.Descriptors(t, pid); now > before && d.own() { // containerd's own keep some
 			return fmt.Errorf("%d descriptors, %d before", now, before)
 		}
 		for child, state := range children(t, pid) {
@@ -68,7 +68,7 @@ func pod(t *engine.C, d *daemon) {
 	pod := oci.WithAnnotations(map[string]string{"io.kubernetes.cri.sandbox-id": "pod"})
 	sandbox := d.startTask("pod", withArgs("/bin/sleep", "1000"), pod)
 	pid := shim(t, "pod")
-	before := descriptors(t, pid)
+	before := engine.Descriptors(t, pid)
 	engine.Parallel(30, func(i int) {
 		id := "member" + strconv.Itoa(i)
 		k := d.startTask(id, shell("exit "+strconv.Itoa(i)), pod)
@@ -77,11 +77,11 @@ func pod(t *engine.C, d *daemon) {
 		}
 		k.remove()
 	})
-	if n := len(shims(t)); n != 1 {
+	if n := len(engine.Shims(t)); n != 1 {
 		t.Errorf("%d shims for a pod", n)
 	}
 	engine.Eventually(t, "as many descriptors as before", func() error {
-		if now := descriptors(t, pid); now > before && d.own() { // containerd's own keep some
+		if now := engine.Descriptors(t, pid); now > before && d.own() { // containerd's own keep some
 			return fmt.Errorf("%d descriptors, %d before", now, before)
 		}
 		return nil

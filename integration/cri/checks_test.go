@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -51,8 +49,8 @@ var podChecks = []engine.Check[env]{
 		p.prints(b, "pidof httpd >/dev/null && echo seen", "seen")
 		p.exec(b, "kill $(pidof httpd)")
 		p.ended(a)
-		if shims := p.shims(); len(shims) != 1 || allShims(c) != 1 {
-			c.Errorf("the pod has the shims %v, of %d", shims, allShims(c))
+		if shims := engine.Shims(p.t, p.id); len(shims) != 1 || len(engine.Shims(c)) != 1 {
+			c.Errorf("the pod has the shims %v, of %d", shims, len(engine.Shims(c)))
 		}
 	}},
 	{Name: "containers have PID namespaces of their own", Do: func(c *engine.C, e env) {
@@ -129,18 +127,13 @@ var podChecks = []engine.Check[env]{
 		forward := exec.Command(engine.Built(c)+"/crictl", "-r", "unix://"+e.socket(), "port-forward", p.id, "18080:80")
 		engine.Must(c, forward.Start())
 		defer func() { _ = forward.Process.Kill(); _ = forward.Wait() }()
-		engine.Eventually(c, "the port is forwarded", func() error { return fetches("127.0.0.1:18080", "hello") })
+		engine.Serves(c, "http://127.0.0.1:18080/", "hello")
 	}},
 	{Name: "a hundred exec probes leave nothing", Do: func(c *engine.C, e env) {
 		p := e.pod(c, "probes")
 		defer p.remove()
 		a := p.sleeper("a")
-		shim := p.shims()[0]
-		count := func() (fds int) {
-			list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", shim))
-			engine.Must(c, err)
-			return len(list)
-		}
+		shim := engine.Shims(p.t, p.id)[0]
 		probe := func() time.Duration {
 			begin := time.Now()
 			p.exec(a, "exit 0")
@@ -149,13 +142,13 @@ var podChecks = []engine.Check[env]{
 		for range 5 {
 			probe()
 		}
-		before := count()
+		before := engine.Descriptors(c, shim)
 		var took []time.Duration
 		for range 100 {
 			took = append(took, probe())
 		}
 		engine.Eventually(c, "the shim has as many descriptors as before", func() error {
-			if n := count(); n > before {
+			if n := engine.Descriptors(c, shim); n > before {
 				return fmt.Errorf("%d, and %d before", n, before)
 			}
 			return nil
@@ -386,7 +379,7 @@ var podChecks = []engine.Check[env]{
 			return engine.Contains(string(r.Stdout), "OK")
 		})
 		client.prints(a, "redis-cli -h "+address+" get key", "value")
-		engine.Eventually(c, "nginx answers", func() error { return fetches(address+":80", "Welcome to nginx") })
+		engine.Serves(c, "http://"+address+"/", "Welcome to nginx")
 		b := client.sleeper("b")
 		client.prints(b, "wget -qO- http://"+address+"/ | grep -c '<h1>Welcome to nginx'", "1")
 		// Its workers end with it.
@@ -442,19 +435,4 @@ func (e env) life(name string) error {
 	_, stopErr := e.runtime.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: made.PodSandboxId})
 	_, removeErr := e.runtime.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: made.PodSandboxId})
 	return errors.Join(err, stopErr, removeErr, removePodCgroup(name))
-}
-
-// fetches gets a page and looks for a part of it.
-func fetches(address, part string) error {
-	client := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: time.Second}).DialContext}}
-	r, err := client.Get("http://" + address + "/")
-	if err != nil {
-		return err
-	}
-	defer r.Body.Close()
-	var b bytes.Buffer
-	if _, err := b.ReadFrom(r.Body); err != nil {
-		return err
-	}
-	return engine.Contains(b.String(), part)
 }

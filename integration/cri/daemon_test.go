@@ -41,7 +41,7 @@ type daemon struct {
 // newest returns the daemon that is built, Debian's the other one.
 func newest(t *testing.T) *daemon {
 	built := engine.Built(t)
-	if engine.View() == "v2" && !engine.V2Has("cpu") {
+	if !engine.HasController("cpu") {
 		t.Skip("a pod always asks for a share of the CPU, and cgroup v2 has no such controller here")
 	}
 	return &daemon{dir: t.TempDir(), path: built + "/containerd", ctr: built + "/ctr"}

@@ -220,36 +220,6 @@ func (e env) pidOf(t testing.TB, id string) int {
 	return pid
 }
 
-// shims returns the process IDs of the shims of a pod.
-func (p *pod) shims() []int {
-	p.t.Helper()
-	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	engine.Must(p.t, err)
-	var list []int
-	for _, f := range commands {
-		if b, err := os.ReadFile(f); err == nil && strings.Contains(string(b), "containerd-shim-") && strings.Contains(string(b), "\x00-id\x00"+p.id) {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
-			engine.Must(p.t, err)
-			list = append(list, pid)
-		}
-	}
-	return list
-}
-
-// allShims counts the shims of all pods.
-func allShims(t testing.TB) int {
-	t.Helper()
-	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	engine.Must(t, err)
-	n := 0
-	for _, f := range commands {
-		if b, err := os.ReadFile(f); err == nil && strings.Contains(string(b), "containerd-shim-") {
-			n++
-		}
-	}
-	return n
-}
-
 func (p *pod) ip() string {
 	p.t.Helper()
 	s, err := p.runtime.PodSandboxStatus(soon(p.t), &cri.PodSandboxStatusRequest{PodSandboxId: p.id})

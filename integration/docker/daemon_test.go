@@ -262,11 +262,6 @@ func has(c testing.TB, what, text string, parts ...string) {
 	}
 }
 
-// hasController reports whether a limit of this kind can be had here.
-func hasController(name string) bool {
-	return engine.View() != "v2" || engine.V2Has(name)
-}
-
 // readCgroup returns what a file of a process's cgroup says.
 func readCgroup(t testing.TB, pid, controller, file string) string {
 	t.Helper()

@@ -50,9 +50,9 @@ var ownIDs = []check{
 	{Name: "published port, redis", Do: func(c *engine.C, d *daemon) {
 		d.debian(c)
 		d.docker(c, "run", "-d", "--name=redis", "-p", "127.0.0.1:6380:6379", "-v", "redis:/data", "-w=/data", engine.Debian, "redis-server", "--protected-mode", "no", "--appendonly", "yes")
-		answers(c, "127.0.0.1:6380", "SET key value", "OK")
+		engine.RedisAnswers(c, "127.0.0.1:6380", "SET key value", "OK")
 		d.docker(c, "restart", "redis")
-		answers(c, "127.0.0.1:6380", "GET key", "value")
+		engine.RedisAnswers(c, "127.0.0.1:6380", "GET key", "value")
 		want(c, "another user", outside(c, d.pid(c, "redis")) != "0", true)
 		d.down(c, "redis")
 		d.docker(c, "volume", "rm", "redis")
@@ -103,7 +103,7 @@ var ownIDs = []check{
 		d.docker(c, "stop", "web")
 		want(c, "exit status", d.inspect(c, "web", ".State.ExitCode"), "5")
 		d.down(c, "web")
-		if hasController("memory") {
+		if engine.HasController("memory") {
 			_, status := d.try("run", "--name=oom", "--network=none", "--memory=16m", "--memory-swap=16m", image, "tail", "/dev/zero")
 			want(c, "exit status", status, 137)
 			want(c, "OOMKilled", d.inspect(c, "oom", ".State.OOMKilled"), "true")

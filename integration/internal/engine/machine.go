@@ -48,6 +48,9 @@ func V2Has(controller string) bool {
 	return strings.Contains(" "+strings.TrimSpace(string(b))+" ", " "+controller+" ")
 }
 
+// HasController reports whether a limit of this kind can be had here.
+func HasController(name string) bool { return View() != "v2" || V2Has(name) }
+
 // Cgroup returns the path of the cgroup, below which tests make all of theirs, with parts added.
 func Cgroup(parts ...string) string {
 	return "/" + os.Getenv("SANDBOX_TAG") + "/" + strings.Join(parts, "/")
