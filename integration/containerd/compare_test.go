@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,7 +71,7 @@ func TestCompare(t *testing.T) {
 		}
 		time.Sleep(4 * time.Second)
 		for i, w := range ways {
-			w.memory = resident(t, tasks[i].id)
+			w.memory = engine.Resident(t, shim(t, tasks[i].id))
 		}
 		for range execsAtOnce {
 			for i, w := range ways {
@@ -83,7 +82,7 @@ func TestCompare(t *testing.T) {
 		}
 		time.Sleep(4 * time.Second)
 		for i, w := range ways {
-			w.later = resident(t, tasks[i].id)
+			w.later = engine.Resident(t, shim(t, tasks[i].id))
 		}
 		for range max(rounds/3, 1) {
 			for i, w := range ways {
@@ -166,20 +165,4 @@ func cpuTime(t testing.TB, pid int) time.Duration {
 		ticks += n
 	}
 	return time.Duration(ticks) * time.Second / 100
-}
-
-// resident returns the resident memory of a container's shim, in KiB.
-func resident(t testing.TB, id string) int {
-	t.Helper()
-	rollup, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(shim(t, id)), "smaps_rollup"))
-	must(t, err)
-	for line := range strings.Lines(string(rollup)) {
-		if f := strings.Fields(line); f[0] == "Rss:" {
-			n, err := strconv.Atoi(f[1])
-			must(t, err)
-			return n
-		}
-	}
-	t.Fatal("no memory")
-	return 0
 }

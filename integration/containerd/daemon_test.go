@@ -128,11 +128,7 @@ func (d *daemon) stop() {
 	_ = d.process.Process.Signal(syscall.SIGTERM)
 	_ = d.process.Wait()
 	d.process = nil
-	if d.owner.Failed() {
-		log, _ := os.ReadFile(d.dir + "/log")
-		lines := strings.Split(string(log), "\n")
-		d.owner.Logf("the daemon's log:\n%s", strings.Join(lines[max(0, len(lines)-60):], "\n"))
-	}
+	engine.TellLog(d.owner, d.dir+"/log")
 }
 
 // killed ends the daemon by SIGKILL.
@@ -186,7 +182,7 @@ func (d *daemon) run(id string, args ...string) []string {
 	if !d.own() {
 		all = append(all, "--runc-binary", d.runtime.Path)
 	}
-	if engine.View() == "v2" && !engine.V2Has("cpu") {
+	if !engine.HasController("cpu") {
 		all = append(all, "--cpu-shares", "0") // it has a default
 	}
 	return append(all, args...)

@@ -60,7 +60,7 @@ func executed(t *engine.C, d *daemon) {
 		t.Error(err)
 	}
 	// A process that runs is found and can be signalled.
-	var out output
+	var out engine.Output
 	sleeper, exit := k.spawn("sleeper", &out, "/bin/sleep", "1000")
 	pids, err := k.Pids(d.ctx)
 	must(t, err)
@@ -144,7 +144,7 @@ func statsAndUpdate(t *engine.C, d *daemon) {
 	default:
 		t.Errorf("metrics of type %s", url)
 	}
-	if engine.View() == "v2" && !engine.V2Has("cpu") && !d.own() {
+	if !engine.HasController("cpu") && !d.own() {
 		cpu = 1 // Debian's own shim looks for the controller
 	}
 	if cpu == 0 || memory == 0 {

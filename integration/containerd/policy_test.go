@@ -40,8 +40,6 @@ func TestPolicy(t *testing.T) {
 	for _, v := range versions(t) {
 		t.Run(v.name, func(t *testing.T) {
 			d := newDaemon(t, v, ownShim)
-			must(t, os.MkdirAll("/etc/bailey", 0o755))
-			defer os.RemoveAll("/etc/bailey")
 			if out, err := exec.Command(bin, "ids", "setup").CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
@@ -53,7 +51,7 @@ func TestPolicy(t *testing.T) {
 						if v.name == "1.6" && !d.own() && slices.Contains(p.args, "--uidmap") {
 							continue // its ctr forgets the runtime's binary then
 						}
-						must(t, os.WriteFile("/etc/bailey/policy.toml", []byte("[defaults]\n"+p.policy+"\n"), 0o644))
+						engine.SetPolicy(t, "[defaults]\n"+p.policy+"\n")
 						id := "policy" + strconv.Itoa(i)
 						args := append(append(d.run(id, "--rm"), p.args...), image, id, "/bin/sh", "-c", p.script)
 						out, status := d.ctrStatus(args...)
@@ -62,14 +60,14 @@ func TestPolicy(t *testing.T) {
 						}
 						_, _ = d.ctrStatus("containers", "delete", id)
 					}
-					must(t, os.WriteFile("/etc/bailey/policy.toml", []byte("[defaults]\ncapabilities = []\n"), 0o644))
+					engine.SetPolicy(t, "[defaults]\ncapabilities = []\n")
 					d.Ctr(d.run("execs", "-d", image, "execs", "/bin/sleep", "1000")...)
 					out := d.Ctr("tasks", "exec", "--exec-id", "one", "execs", "/bin/grep", "CapBnd", "/proc/self/status")
 					if err := engine.Contains(out, "CapBnd:\t0000000000000000\n"); err != nil {
 						t.Errorf("an executed process: %v", err)
 					}
 					d.remove("execs")
-					must(t, os.WriteFile("/etc/bailey/policy.toml", []byte("[defaults]\nuserns = \"auto\"\n"), 0o644))
+					engine.SetPolicy(t, "[defaults]\nuserns = \"auto\"\n")
 					// Directories show other owners as they are; overlays are made anew from their layers.
 					for _, d.snapshotter = range []string{"native", "overlayfs"} {
 						img, err := d.client.GetImage(d.ctx, image)

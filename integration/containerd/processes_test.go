@@ -7,34 +7,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-)
 
-// shims returns the process IDs of shims, of those that serve the container id if there is one.
-func shims(t testing.TB, id ...string) []int {
-	t.Helper()
-	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	must(t, err)
-	var pids []int
-	for _, p := range paths {
-		data, err := os.ReadFile(p)
-		if err != nil {
-			continue // it has ended
-		}
-		args := strings.Split(string(data), "\x00")
-		if !strings.HasPrefix(filepath.Base(args[0]), "containerd-shim-") || len(id) > 0 && !slices.Contains(args, id[0]) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(p)))
-		must(t, err)
-		pids = append(pids, pid)
-	}
-	return pids
-}
+	"github.com/bailey-oci/bailey/integration/internal/engine"
+)
 
 // serving returns those that serve containers, without the ones that start or clean up after those.
 func serving(t testing.TB) []int {
 	t.Helper()
-	return slices.DeleteFunc(shims(t), func(pid int) bool {
+	return slices.DeleteFunc(engine.Shims(t), func(pid int) bool {
 		data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		return !strings.Contains(string(data), "-id") || strings.HasSuffix(string(data), "start\x00") || strings.HasSuffix(string(data), "delete\x00")
 	})
@@ -43,7 +23,7 @@ func serving(t testing.TB) []int {
 // shim returns the one shim of a container.
 func shim(t testing.TB, id string) int {
 	t.Helper()
-	pids := shims(t, id)
+	pids := engine.Shims(t, id)
 	if len(pids) != 1 {
 		t.Fatalf("%d shims of %s, want 1", len(pids), id)
 	}
@@ -69,14 +49,6 @@ func children(t testing.TB, parent int) map[int]string {
 		}
 	}
 	return found
-}
-
-// descriptors returns how many files a process has open.
-func descriptors(t testing.TB, pid int) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
-	must(t, err)
-	return len(list)
 }
 
 // alive reports whether a process has not ended. Nobody need have waited for it: process 1 of the sandbox does not.

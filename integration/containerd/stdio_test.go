@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
@@ -19,62 +16,24 @@ import (
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
-// openTerminal returns a terminal's master and the path of its other end.
-func openTerminal(t testing.TB) (*os.File, string) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
-	must(t, err)
-	t.Cleanup(func() { master.Close() })
-	var number, unlock uint32
-	control(t, master, syscall.TIOCSPTLCK, unsafe.Pointer(&unlock))
-	control(t, master, syscall.TIOCGPTN, unsafe.Pointer(&number))
-	return master, "/dev/pts/" + strconv.Itoa(int(number))
-}
-
-func control(t testing.TB, f *os.File, request uintptr, arg unsafe.Pointer) {
-	t.Helper()
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), request, uintptr(arg)); errno != 0 {
-		t.Fatal(errno)
-	}
-}
-
 // A terminal has the caller's size, follows it, and takes what is typed.
 func terminal(t *engine.C, d *daemon) {
-	master, path := openTerminal(t)
-	size := struct{ rows, columns, _, _ uint16 }{rows: 33, columns: 77}
-	control(t, master, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
-	end, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOCTTY, 0)
-	must(t, err)
-	cmd := d.command(d.run("tty", "--rm", "-t", image, "tty", "/bin/sh")...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = end, end, end
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	must(t, cmd.Start())
-	end.Close()
-	var out output
-	go func() { _, _ = io.Copy(&out, master) }()
-	say := func(line, want string) {
-		t.Helper()
-		engine.Eventually(t, "the answer to "+line, func() error {
-			_, _ = io.WriteString(master, line+"\n")
-			time.Sleep(100 * time.Millisecond)
-			return engine.Contains(out.String(), want)
-		})
-	}
-	say("tty", "/dev/pts/0")
-	say("stty size", "33 77")
-	size.rows, size.columns = 44, 88
-	control(t, master, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
-	say("stty size", "44 88")
-	_, _ = io.WriteString(master, "exit 6\n")
-	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 6 {
-		t.Errorf("exit status %d: %s", cmd.ProcessState.ExitCode(), out.String())
+	p := engine.NewTerminal(t, 33, 77)
+	p.Start(d.command(d.run("tty", "--rm", "-t", image, "tty", "/bin/sh")...))
+	p.Says("tty", "/dev/pts/0")
+	p.SaysSize(33, 77)
+	p.Resize(44, 88)
+	p.SaysSize(44, 88)
+	p.Write("exit 6\n")
+	if status := p.Wait(); status != 6 {
+		t.Errorf("exit status %d", status)
 	}
 }
 
 // So does that of a process that is executed later; and its size is set by the client.
 func terminalOfExec(t *engine.C, d *daemon) {
 	k := d.startTask("tty-exec", withArgs("/bin/sleep", "1000"))
-	var out output
+	var out engine.Output
 	in, typed := io.Pipe()
 	p, err := k.Exec(d.ctx, "shell", &specs.Process{Args: []string{"/bin/sh"}, Cwd: "/", Env: []string{"PATH=/bin"}, Terminal: true},
 		cio.NewCreator(cio.WithStreams(in, &out, nil), cio.WithTerminal))
@@ -120,7 +79,7 @@ func attach(t *engine.C, d *daemon) {
 	k.IO().Cancel()
 	time.Sleep(200 * time.Millisecond)
 	cmd := d.command("tasks", "attach", "attached")
-	var out output
+	var out engine.Output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	must(t, cmd.Start())
 	engine.Eventually(t, "it prints again", func() error { return engine.Contains(out.String(), "line 1") })
@@ -131,7 +90,7 @@ func attach(t *engine.C, d *daemon) {
 
 // Input ends when the client says so.
 func closeInput(t *engine.C, d *daemon) {
-	var out output
+	var out engine.Output
 	k := d.createWith("input", cio.NewCreator(cio.WithStreams(strings.NewReader(strings.Repeat("x", 300000)), &out, &out)), shell("wc -c"))
 	must(t, k.Start(d.ctx))
 	time.Sleep(200 * time.Millisecond)

@@ -23,22 +23,8 @@ import (
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
-// parallel calls do with 0 to n-1, ten at a time.
-func parallel(n int, do func(i int)) {
-	var group sync.WaitGroup
-	slots := make(chan struct{}, 10)
-	for i := range n {
-		slots <- struct{}{}
-		group.Go(func() {
-			do(i)
-			<-slots
-		})
-	}
-	group.Wait()
-}
-
 func hundredContainers(t *engine.C, d *daemon) {
-	parallel(100, func(i int) {
+	engine.Parallel(100, func(i int) {
 		id := "many" + strconv.Itoa(i)
 		// When ctr hears of the end it closes its FIFOs, whatever it has not read by then, which there can be where
 		// processors are scarce; so the end comes a little later.
@@ -61,10 +47,10 @@ func hundredExecs(t *engine.C, d *daemon) {
 	}
 	run(1000)
 	pid := shim(t, "execs")
-	before := descriptors(t, pid)
-	parallel(100, run)
+	before := engine.Descriptors(t, pid)
+	engine.Parallel(100, run)
 	engine.Eventually(t, "as many descriptors as before", func() error {
-		if now := descriptors(t, pid); now > before && d.own() { // containerd's own keep some
+		if now := engine.Descriptors(t, pid); now > before && d.own() { // containerd's own keep some
 			return fmt.Errorf("%d descriptors, %d before", now, before)
 		}
 		for child, state := range children(t, pid) {
@@ -82,8 +68,8 @@ func pod(t *engine.C, d *daemon) {
 	pod := oci.WithAnnotations(map[string]string{"io.kubernetes.cri.sandbox-id": "pod"})
 	sandbox := d.startTask("pod", withArgs("/bin/sleep", "1000"), pod)
 	pid := shim(t, "pod")
-	before := descriptors(t, pid)
-	parallel(30, func(i int) {
+	before := engine.Descriptors(t, pid)
+	engine.Parallel(30, func(i int) {
 		id := "member" + strconv.Itoa(i)
 		k := d.startTask(id, shell("exit "+strconv.Itoa(i)), pod)
 		if s := k.status(); s != uint32(i) {
@@ -91,11 +77,11 @@ func pod(t *engine.C, d *daemon) {
 		}
 		k.remove()
 	})
-	if n := len(shims(t)); n != 1 {
+	if n := len(engine.Shims(t)); n != 1 {
 		t.Errorf("%d shims for a pod", n)
 	}
 	engine.Eventually(t, "as many descriptors as before", func() error {
-		if now := descriptors(t, pid); now > before && d.own() { // containerd's own keep some
+		if now := engine.Descriptors(t, pid); now > before && d.own() { // containerd's own keep some
 			return fmt.Errorf("%d descriptors, %d before", now, before)
 		}
 		return nil
@@ -260,7 +246,7 @@ func TestKilledAtRandom(t *testing.T) {
 		})
 		survived := 0
 		var mu sync.Mutex
-		parallel(100, func(i int) {
+		engine.Parallel(100, func(i int) {
 			if d.life(img, "random"+strconv.Itoa(i), i%4) == nil {
 				mu.Lock()
 				survived++

@@ -50,7 +50,7 @@ func TestSystemd(t *testing.T) {
 				if state := property(c, "LoadState"); state != "not-found" {
 					return fmt.Errorf("it is %s", state)
 				}
-				if left := shims(c); len(left) > 0 {
+				if left := engine.Shims(c); len(left) > 0 {
 					return fmt.Errorf("there are shims: %v", left)
 				}
 				return nil

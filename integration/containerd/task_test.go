@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -14,6 +13,8 @@ import (
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
 // task is a container with its task.
@@ -22,26 +23,8 @@ type task struct {
 	d         *daemon
 	id        string
 	container client.Container
-	out       output
+	out       engine.Output
 	exit      <-chan client.ExitStatus
-}
-
-// output collects what a process prints.
-type output struct {
-	mu  sync.Mutex
-	buf strings.Builder
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }
 
 // withArgs sets the payload.
@@ -165,7 +148,7 @@ func (k *task) spawn(id string, out io.Writer, args ...string) (client.Process, 
 // exec executes a shell script and returns what it prints and its exit status.
 func (k *task) exec(id, script string) (string, uint32) {
 	k.d.t.Helper()
-	var out output
+	var out engine.Output
 	p, exit := k.spawn(id, &out, "/bin/sh", "-c", script)
 	status := statusOf(k.d.t, exit)
 	drain(p.IO())

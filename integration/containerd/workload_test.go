@@ -68,7 +68,7 @@ func redis(t *engine.C, d *daemon) {
 		}
 		k.remove()
 	}
-	if n := len(shims(t)); n != 1 {
+	if n := len(engine.Shims(t)); n != 1 {
 		t.Errorf("%d shims for a pod", n)
 	}
 	client.end()

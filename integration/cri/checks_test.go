@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -41,7 +39,7 @@ var podChecks = []engine.Check[env]{
 			c.Error("they share a mount namespace")
 		}
 		p.prints(b, "hostname", "shared")
-		eventually(c, "b reaches a's port", func() error {
+		engine.Eventually(c, "b reaches a's port", func() error {
 			r, err := p.execute(b, "wget -qO- http://127.0.0.1:8080/")
 			if err != nil {
 				return err
@@ -51,8 +49,8 @@ var podChecks = []engine.Check[env]{
 		p.prints(b, "pidof httpd >/dev/null && echo seen", "seen")
 		p.exec(b, "kill $(pidof httpd)")
 		p.ended(a)
-		if shims := p.shims(); len(shims) != 1 || allShims(c) != 1 {
-			c.Errorf("the pod has the shims %v, of %d", shims, allShims(c))
+		if shims := engine.Shims(p.t, p.id); len(shims) != 1 || len(engine.Shims(c)) != 1 {
+			c.Errorf("the pod has the shims %v, of %d", shims, len(engine.Shims(c)))
 		}
 	}},
 	{Name: "containers have PID namespaces of their own", Do: func(c *engine.C, e env) {
@@ -125,22 +123,17 @@ var podChecks = []engine.Check[env]{
 		defer func() { _ = attach.Process.Kill(); _ = attach.Wait() }()
 		_, err = in1.Write([]byte("line\n"))
 		engine.Must(c, err)
-		eventually(c, "the container gets what is typed", func() error { return engine.Contains(p.log("a"), "got line") })
+		engine.Eventually(c, "the container gets what is typed", func() error { return engine.Contains(p.log("a"), "got line") })
 		forward := exec.Command(engine.Built(c)+"/crictl", "-r", "unix://"+e.socket(), "port-forward", p.id, "18080:80")
 		engine.Must(c, forward.Start())
 		defer func() { _ = forward.Process.Kill(); _ = forward.Wait() }()
-		eventually(c, "the port is forwarded", func() error { return fetches("127.0.0.1:18080", "hello") })
+		engine.Serves(c, "http://127.0.0.1:18080/", "hello")
 	}},
 	{Name: "a hundred exec probes leave nothing", Do: func(c *engine.C, e env) {
 		p := e.pod(c, "probes")
 		defer p.remove()
 		a := p.sleeper("a")
-		shim := p.shims()[0]
-		count := func() (fds int) {
-			list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", shim))
-			engine.Must(c, err)
-			return len(list)
-		}
+		shim := engine.Shims(p.t, p.id)[0]
 		probe := func() time.Duration {
 			begin := time.Now()
 			p.exec(a, "exit 0")
@@ -149,13 +142,13 @@ var podChecks = []engine.Check[env]{
 		for range 5 {
 			probe()
 		}
-		before := count()
+		before := engine.Descriptors(c, shim)
 		var took []time.Duration
 		for range 100 {
 			took = append(took, probe())
 		}
-		eventually(c, "the shim has as many descriptors as before", func() error {
-			if n := count(); n > before {
+		engine.Eventually(c, "the shim has as many descriptors as before", func() error {
+			if n := engine.Descriptors(c, shim); n > before {
 				return fmt.Errorf("%d, and %d before", n, before)
 			}
 			return nil
@@ -173,7 +166,7 @@ var podChecks = []engine.Check[env]{
 		defer p.remove()
 		a := p.start("a", "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; dd if=/dev/zero of=/tmp/x bs=1M count=4; exec sleep 1000")
 		p.prints(a, "wget -qO- http://127.0.0.1/ 2>/dev/null; echo done", "done")
-		eventually(c, "the container has used something", func() error {
+		engine.Eventually(c, "the container has used something", func() error {
 			s, err := e.runtime.ContainerStats(soon(c), &cri.ContainerStatsRequest{ContainerId: a})
 			if err != nil {
 				return err
@@ -220,11 +213,11 @@ var podChecks = []engine.Check[env]{
 		defer p.remove()
 		a := p.start("a", "i=0; while :; do echo line $i; i=$((i+1)); sleep 0.02; done")
 		path := p.config.LogDirectory + "/a.log"
-		eventually(c, "there are lines", func() error { return engine.Contains(p.log("a"), "line 5") })
+		engine.Eventually(c, "there are lines", func() error { return engine.Contains(p.log("a"), "line 5") })
 		engine.Must(c, os.Rename(path, path+".1"))
 		_, err := e.runtime.ReopenContainerLog(soon(c), &cri.ReopenContainerLogRequest{ContainerId: a})
 		engine.Must(c, err)
-		eventually(c, "there are lines again", func() error { return engine.Contains(p.log("a"), "line ") })
+		engine.Eventually(c, "there are lines again", func() error { return engine.Contains(p.log("a"), "line ") })
 		_, err = e.runtime.StopContainer(soon(c), &cri.StopContainerRequest{ContainerId: a})
 		engine.Must(c, err)
 		old, err := os.ReadFile(path + ".1")
@@ -242,7 +235,7 @@ var podChecks = []engine.Check[env]{
 		defer p.remove()
 		kind := p.start("kind", "trap 'sleep 0.3; exit 7' TERM; while :; do sleep 0.05; done")
 		deaf := p.start("deaf", "trap '' TERM; while :; do sleep 1; done")
-		eventually(c, "both catch signals", func() error {
+		engine.Eventually(c, "both catch signals", func() error {
 			for _, id := range []string{kind, deaf} {
 				if p.exec(id, "grep -E 'Sig(Ign|Cgt):.*4...$' /proc/1/status | wc -l") != "1" {
 					return errors.New("not yet")
@@ -378,7 +371,7 @@ var podChecks = []engine.Check[env]{
 		redis := server.start("redis", "exec redis-server --protected-mode no --bind 0.0.0.0 --save '' --dir /tmp", debian)
 		a := client.sleeper("a", debian)
 		address := server.ip()
-		eventually(c, "redis answers", func() error {
+		engine.Eventually(c, "redis answers", func() error {
 			r, err := client.execute(a, "redis-cli -h "+address+" set key value")
 			if err != nil {
 				return err
@@ -386,7 +379,7 @@ var podChecks = []engine.Check[env]{
 			return engine.Contains(string(r.Stdout), "OK")
 		})
 		client.prints(a, "redis-cli -h "+address+" get key", "value")
-		eventually(c, "nginx answers", func() error { return fetches(address+":80", "Welcome to nginx") })
+		engine.Serves(c, "http://"+address+"/", "Welcome to nginx")
 		b := client.sleeper("b")
 		client.prints(b, "wget -qO- http://"+address+"/ | grep -c '<h1>Welcome to nginx'", "1")
 		// Its workers end with it.
@@ -400,20 +393,11 @@ var podChecks = []engine.Check[env]{
 	}},
 	{Name: manyPods, Do: func(c *engine.C, e env) {
 		begin := time.Now()
-		results := make(chan error, 30)
-		room := make(chan struct{}, 10)
-		for i := range 30 {
-			go func() {
-				room <- struct{}{}
-				defer func() { <-room }()
-				results <- e.life(fmt.Sprintf("many%d", i))
-			}()
-		}
-		for range 30 {
-			if err := <-results; err != nil {
+		engine.Parallel(30, func(i int) {
+			if err := e.life(fmt.Sprintf("many%d", i)); err != nil {
 				c.Error(err)
 			}
-		}
+		})
 		engine.Tell(c, fmt.Sprintf("cri (%s): 30 pods of two containers with %s, ten at a time, take %.1f s\n", engine.View(), e.class, time.Since(begin).Seconds()))
 	}},
 }
@@ -451,19 +435,4 @@ func (e env) life(name string) error {
 	_, stopErr := e.runtime.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: made.PodSandboxId})
 	_, removeErr := e.runtime.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: made.PodSandboxId})
 	return errors.Join(err, stopErr, removeErr, removePodCgroup(name))
-}
-
-// fetches gets a page and looks for a part of it.
-func fetches(address, part string) error {
-	client := http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: time.Second}).DialContext}}
-	r, err := client.Get("http://" + address + "/")
-	if err != nil {
-		return err
-	}
-	defer r.Body.Close()
-	var b bytes.Buffer
-	if _, err := b.ReadFrom(r.Body); err != nil {
-		return err
-	}
-	return engine.Contains(b.String(), part)
 }

@@ -41,7 +41,7 @@ type daemon struct {
 // newest returns the daemon that is built, Debian's the other one.
 func newest(t *testing.T) *daemon {
 	built := engine.Built(t)
-	if engine.View() == "v2" && !engine.V2Has("cpu") {
+	if !engine.HasController("cpu") {
 		t.Skip("a pod always asks for a share of the CPU, and cgroup v2 has no such controller here")
 	}
 	return &daemon{dir: t.TempDir(), path: built + "/containerd", ctr: built + "/ctr"}
@@ -229,8 +229,7 @@ func removeCgroups(t *testing.T) {
 func (d *daemon) tellLog(t *testing.T) {
 	log, err := os.ReadFile(d.dir + "/log")
 	engine.Must(t, err)
-	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
-	for _, line := range lines {
+	for line := range strings.Lines(string(log)) {
 		if strings.Contains(line, "containerd config migrate") || strings.Contains(line, "runtime=io.containerd.runc.v2") || strings.Contains(line, `msg="forward event"`) ||
 			d.expected != "" && strings.Contains(line, d.expected) {
 			continue
@@ -239,9 +238,7 @@ func (d *daemon) tellLog(t *testing.T) {
 			t.Errorf("a shim says: %s", line)
 		}
 	}
-	if t.Failed() {
-		t.Logf("the daemon's log:\n%s", strings.Join(lines[max(0, len(lines)-40):], "\n"))
-	}
+	engine.TellLog(t, d.dir+"/log")
 }
 
 // command runs a command that is to work, and returns what it prints.
@@ -276,12 +273,6 @@ func (e env) inventory(t testing.TB) engine.Inventory {
 		patterns = append(patterns, "/run/containerd/s/*")
 	}
 	return engine.TakeInventory(t, skip, patterns...)
-}
-
-// eventually waits until something holds.
-func eventually(t testing.TB, what string, holds func() error) {
-	t.Helper()
-	engine.Eventually(t, what, holds)
 }
 
 // same returns an error if two texts differ.

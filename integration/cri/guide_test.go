@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
 	core "k8s.io/api/core/v1"
 	node "k8s.io/api/node/v1"
 	"sigs.k8s.io/yaml"
@@ -15,27 +14,18 @@ import (
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
-// systemctl stands in for systemd's: it restarts the daemon that the configuration is for, with what this machine needs beside:
-// cgroups without systemd, and oom_score_adj only as it is.
-const systemctl = `#!/bin/bash
-set -e
-[ "$*" = "restart containerd" ]
-if [ -e DIR/pid ]; then
-	pid=$(cat DIR/pid)
-	kill $pid
-	# One that nobody reaps has no command line.
-	while [ -n "$(tr -d '\0' 2>/dev/null </proc/$pid/cmdline)" ]; do sleep 0.05; done
-fi
-daemon=BUILT/containerd plugin=io.containerd.cri.v1.runtime
+// start starts the daemon that the configuration is for, with what this machine needs beside: cgroups without systemd, and
+// oom_score_adj only as it is.
+const start = `
+program=BUILT/containerd plugin=io.containerd.cri.v1.runtime
 if grep -qx 'version = 2' /etc/containerd/config.toml; then
-	daemon=/usr/bin/containerd plugin=io.containerd.grpc.v1.cri
+	program=/usr/bin/containerd plugin=io.containerd.grpc.v1.cri
 fi
 { sed 's/SystemdCgroup = true/SystemdCgroup = false/' /etc/containerd/config.toml
   printf '[plugins."%s"]\nrestrict_oom_score_adj = true\ndisable_hugetlb_controller = true\n' $plugin; } >DIR/config.toml
-[ $daemon != /usr/bin/containerd ] || echo 'sandbox_image = "PAUSE"' >>DIR/config.toml
+[ $program != /usr/bin/containerd ] || echo 'sandbox_image = "PAUSE"' >>DIR/config.toml
 for c in /sys/fs/cgroup/*/; do echo $$ >$c/$SANDBOX_TAG/cgroup.procs; done
-$daemon -c DIR/config.toml --root DIR/root-$plugin >>DIR/log 2>&1 &
-echo $! >DIR/pid
+daemon $program -c DIR/config.toml --root DIR/root-$plugin
 crictl() { timeout 3 BUILT/crictl -r unix:///run/containerd/containerd.sock "$@" 2>/dev/null; }
 until BUILT/ctr version >/dev/null 2>&1; do sleep 0.05; done
 for i in DIR/*.tar; do BUILT/ctr -n k8s.io images import $i >/dev/null 2>&1 || /usr/bin/ctr -n k8s.io images import $i >/dev/null; done
@@ -52,14 +42,12 @@ func TestGuide(t *testing.T) {
 	newest(t)
 	engine.Need(t, "containerd")
 	dir := t.TempDir()
-	// In the sandbox's own view of the machine.
-	engine.Must(t, unix.Mount("tmpfs", "/usr/local/bin", "tmpfs", 0, ""))
-	t.Cleanup(func() { _ = unix.Unmount("/usr/local/bin", unix.MNT_DETACH) })
+	t.Cleanup(func() { removeCgroups(t) })
+	engine.Systemctl(t, "containerd", strings.NewReplacer("DIR", dir, "BUILT", engine.Built(t), "PAUSE", pauseImage).Replace(start))
 	engine.Must(t, os.MkdirAll("/etc/cni/net.d", 0o755))
 	engine.Must(t, os.MkdirAll("/etc/containerd", 0o755))
 	engine.Must(t, os.WriteFile("/etc/cni/net.d/10-pods.conflist", []byte(network), 0o644))
 	engine.Must(t, os.Symlink(engine.Bin(t), dir+"/bin"))
-	engine.Must(t, os.WriteFile("/usr/local/bin/systemctl", []byte(strings.NewReplacer("DIR", dir, "BUILT", engine.Built(t), "PAUSE", pauseImage).Replace(systemctl)), 0o755))
 	engine.BusyboxImageWith(t, dir+"/busybox.tar", "docker.io/library/busybox:latest", extras(t), nil)
 	engine.BusyboxImageWith(t, dir+"/pause.tar", pauseImage, nil, map[string]any{"Cmd": idle})
 	engine.BusyboxImageWith(t, dir+"/pause2.tar", "registry.k8s.io/pause:3.10.2", nil, map[string]any{"Cmd": idle})
@@ -71,16 +59,7 @@ func TestGuide(t *testing.T) {
 		engine.Must(t, err)
 		engine.Must(t, os.WriteFile("/sys/fs/cgroup/cpuset"+engine.Cgroup(f), all, 0o644))
 	}
-	t.Cleanup(func() {
-		_ = exec.Command("/bin/sh", "-c", "kill $(cat "+dir+"/pid)").Run()
-		removeCgroups(t)
-		if t.Failed() {
-			log, _ := os.ReadFile(dir + "/log")
-			lines := strings.Split(string(log), "\n")
-			t.Logf("the daemon's log:\n%s", strings.Join(lines[max(0, len(lines)-30):], "\n"))
-		}
-	})
-	engine.Guide(t, os.Getenv("BAILEY_DOCS")+"/kubernetes.md", dir, []string{"PATH=/usr/local/bin:" + engine.Built(t) + ":" + os.Getenv("PATH")},
+	engine.Guide(t, "kubernetes.md", dir, []string{"PATH=/usr/local/bin:" + engine.Built(t) + ":" + os.Getenv("PATH")},
 		func(*exec.Cmd) { t.Fatal("everything here is root's") })
 }
 

@@ -2,9 +2,6 @@ package cri
 
 import (
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,8 +22,8 @@ func TestMemory(t *testing.T) {
 			p.exec(a, "exit 0")
 		}
 		time.Sleep(4 * time.Second)
-		for _, shim := range p.shims() {
-			sizes[class] += resident(t, shim)
+		for _, shim := range engine.Shims(p.t, p.id) {
+			sizes[class] += engine.Resident(t, shim)
 		}
 		if sizes[class] == 0 {
 			t.Errorf("%s: no shim", class)
@@ -34,20 +31,4 @@ func TestMemory(t *testing.T) {
 	}
 	engine.Tell(t, fmt.Sprintf("cri (%s): the shim of a pod with two containers has %d KiB with bailey and %d KiB with runc, ratio %.2f\n",
 		engine.View(), sizes[shimClass], sizes[runcClass], float64(sizes[shimClass])/float64(sizes[runcClass])))
-}
-
-// resident returns the resident memory of a process, in KiB.
-func resident(t *testing.T, pid int) int {
-	t.Helper()
-	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	engine.Must(t, err)
-	for line := range strings.Lines(string(rollup)) {
-		if f := strings.Fields(line); f[0] == "Rss:" {
-			n, err := strconv.Atoi(f[1])
-			engine.Must(t, err)
-			return n
-		}
-	}
-	t.Fatal("no Rss")
-	return 0
 }

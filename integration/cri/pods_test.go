@@ -190,7 +190,7 @@ func (e env) status(t testing.TB, id string) *cri.ContainerStatus {
 func (p *pod) ended(id string) *cri.ContainerStatus {
 	p.t.Helper()
 	var s *cri.ContainerStatus
-	eventually(p.t, "the container ends", func() error {
+	engine.Eventually(p.t, "the container ends", func() error {
 		if s = p.status(p.t, id); s.State != cri.ContainerState_CONTAINER_EXITED {
 			return fmt.Errorf("it is %s", s.State)
 		}
@@ -218,36 +218,6 @@ func (e env) pidOf(t testing.TB, id string) int {
 	pid, err := strconv.Atoi(strings.TrimSpace(text))
 	engine.Must(t, err)
 	return pid
-}
-
-// shims returns the process IDs of the shims of a pod.
-func (p *pod) shims() []int {
-	p.t.Helper()
-	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	engine.Must(p.t, err)
-	var list []int
-	for _, f := range commands {
-		if b, err := os.ReadFile(f); err == nil && strings.Contains(string(b), "containerd-shim-") && strings.Contains(string(b), "\x00-id\x00"+p.id) {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
-			engine.Must(p.t, err)
-			list = append(list, pid)
-		}
-	}
-	return list
-}
-
-// allShims counts the shims of all pods.
-func allShims(t testing.TB) int {
-	t.Helper()
-	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	engine.Must(t, err)
-	n := 0
-	for _, f := range commands {
-		if b, err := os.ReadFile(f); err == nil && strings.Contains(string(b), "containerd-shim-") {
-			n++
-		}
-	}
-	return n
 }
 
 func (p *pod) ip() string {

@@ -11,14 +11,6 @@ import (
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
-// setPolicy puts a policy into force until the end of the test.
-func setPolicy(t *testing.T, text string) {
-	t.Helper()
-	engine.Must(t, os.MkdirAll("/etc/bailey", 0o755))
-	engine.Must(t, os.WriteFile("/etc/bailey/policy.toml", []byte(text), 0o644))
-	t.Cleanup(func() { _ = os.Remove("/etc/bailey/policy.toml") })
-}
-
 // refusedBecause checks that something was refused for a reason.
 func refusedBecause(t *testing.T, err error, reasons ...string) {
 	t.Helper()
@@ -60,7 +52,7 @@ func TestPolicyDebian(t *testing.T) {
 // testAuto looks at a pod whose containers get users of their own, and returns it.
 func testAuto(t *testing.T, e env) *pod {
 	t.Helper()
-	setPolicy(t, auto)
+	engine.SetPolicy(t, auto)
 	volume := t.TempDir()
 	engine.Must(t, os.Chmod(volume, 0o777))
 	p := e.pod(t, "auto-"+e.class)
@@ -102,7 +94,7 @@ func TestPolicy(t *testing.T) {
 	}
 	e := env{d, shimClass}
 	t.Run("shared PIDs are refused", func(t *testing.T) {
-		setPolicy(t, auto)
+		engine.SetPolicy(t, auto)
 		p := e.pod(t, "shared", namespaces(podMode, podMode, podMode))
 		defer p.remove()
 		_, err := p.try("a", "exec sleep 1000")
@@ -111,13 +103,13 @@ func TestPolicy(t *testing.T) {
 		refusedBecause(t, err, "no power over the PID namespace that it shares")
 	})
 	t.Run("a pod with users of its own stays as it is", func(t *testing.T) {
-		setPolicy(t, auto)
+		engine.SetPolicy(t, auto)
 		p := e.pod(t, "own", namespaces(podMode, podMode, podMode), usersOf(1<<22))
 		defer p.remove()
 		p.prints(p.sleeper("a"), "awk '{print $2}' /proc/self/uid_map", fmt.Sprint(1<<22))
 	})
 	t.Run("users are required but in one namespace", func(t *testing.T) {
-		setPolicy(t, `[[rule]]
+		engine.SetPolicy(t, `[[rule]]
 name = "pods"
 match.engine = "kubernetes"
 userns = "require"
@@ -138,7 +130,7 @@ userns = "config"
 		q.prints(q.sleeper("a"), "awk '{print $2}' /proc/self/uid_map", "0")
 	})
 	t.Run("limits", func(t *testing.T) {
-		setPolicy(t, `[[rule]]
+		engine.SetPolicy(t, `[[rule]]
 name = "pods"
 match.engine = "kubernetes"
 namespaces.user = 0
@@ -153,7 +145,7 @@ no_new_privileges = "set"
 		p.prints(a, "awk '/^NoNewPrivs:/ {print $2}' /proc/self/status", "1")
 	})
 	t.Run("a filter is required", func(t *testing.T) {
-		setPolicy(t, "[[rule]]\nname = \"pods\"\nmatch.engine = \"kubernetes\"\nseccomp = \"require\"\n")
+		engine.SetPolicy(t, "[[rule]]\nname = \"pods\"\nmatch.engine = \"kubernetes\"\nseccomp = \"require\"\n")
 		p := e.pod(t, "filters", usualSeccomp)
 		defer p.remove()
 		_, err := p.try("open", "exec sleep 1000")
@@ -161,13 +153,13 @@ no_new_privileges = "set"
 		p.prints(p.sleeper("a", secured(usualSeccompToo)), "awk '/^Seccomp:/ {print $2}' /proc/self/status", "2")
 	})
 	t.Run("the seal", func(t *testing.T) {
-		setPolicy(t, "[[rule]]\nname = \"pods\"\nmatch.engine = \"kubernetes\"\nseal = \"always\"\n")
+		engine.SetPolicy(t, "[[rule]]\nname = \"pods\"\nmatch.engine = \"kubernetes\"\nseal = \"always\"\n")
 		p := e.pod(t, "sealed")
 		defer p.remove()
 		sealed(t, p, p.sleeper("a"))
 	})
 	t.Run("a pod asks for more by annotation", func(t *testing.T) {
-		setPolicy(t, "[[rule]]\nname = \"pods\"\nmatch.engine = \"kubernetes\"\nannotations = \"tighten\"\n")
+		engine.SetPolicy(t, "[[rule]]\nname = \"pods\"\nmatch.engine = \"kubernetes\"\nannotations = \"tighten\"\n")
 		ask := map[string]string{"run.bailey.seal": "always", "run.bailey.capabilities": "CAP_CHOWN"}
 		p := e.pod(t, "asks", func(c *cri.PodSandboxConfig) { c.Annotations = ask })
 		defer p.remove()

@@ -102,7 +102,7 @@ func startRegistry(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	eventually(t, "the registry answers", func() error {
+	engine.Eventually(t, "the registry answers", func() error {
 		conn, err := net.DialTimeout("tcp", registryAddress, time.Second)
 		if err == nil {
 			conn.Close()

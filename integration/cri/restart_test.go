@@ -19,7 +19,7 @@ var daemonChecks = []engine.Check[env]{
 		defer p.remove()
 		a := p.start("a", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done")
 		short := p.start("short", "sleep 1; exit 5")
-		pid, shim := e.pidOf(c, a), p.shims()
+		pid, shim := e.pidOf(c, a), engine.Shims(p.t, p.id)
 		e.killed()
 		time.Sleep(1500 * time.Millisecond) // one container ends meanwhile
 		e.start(c)
@@ -31,7 +31,7 @@ var daemonChecks = []engine.Check[env]{
 			c.Errorf("the one that has ended: %v", s)
 		}
 		p.prints(a, "echo alive", "alive")
-		if now := p.shims(); fmt.Sprint(now) != fmt.Sprint(shim) {
+		if now := engine.Shims(p.t, p.id); fmt.Sprint(now) != fmt.Sprint(shim) {
 			c.Errorf("the shims were %v and are %v", shim, now)
 		}
 		b := p.sleeper("b")
@@ -46,20 +46,20 @@ var daemonChecks = []engine.Check[env]{
 		p := e.pod(c, "orphan")
 		a, b := p.sleeper("a"), p.sleeper("b")
 		pid := e.pidOf(c, a)
-		engine.Must(c, syscall.Kill(p.shims()[0], syscall.SIGKILL))
+		engine.Must(c, syscall.Kill(engine.Shims(p.t, p.id)[0], syscall.SIGKILL))
 		for _, id := range []string{a, b} {
 			if s := p.ended(id); s.ExitCode != 137 && s.ExitCode != 255 {
 				c.Errorf("%v", s)
 			}
 		}
-		eventually(c, "the container's process is gone", func() error {
+		engine.Eventually(c, "the container's process is gone", func() error {
 			// One that nobody reaps has no command line.
 			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && len(b) > 0 {
 				return fmt.Errorf("it is %q", b)
 			}
 			return nil
 		})
-		eventually(c, "the pod is not ready", func() error {
+		engine.Eventually(c, "the pod is not ready", func() error {
 			s, err := e.runtime.PodSandboxStatus(soon(c), &cri.PodSandboxStatusRequest{PodSandboxId: p.id})
 			if err == nil && s.Status.State == cri.PodSandboxState_SANDBOX_READY {
 				err = errors.New("it is")
@@ -71,7 +71,7 @@ var daemonChecks = []engine.Check[env]{
 	{Name: "the daemon is away when the shim is killed", Do: func(c *engine.C, e env) {
 		p := e.pod(c, "both")
 		a := p.sleeper("a")
-		shim := p.shims()[0]
+		shim := engine.Shims(p.t, p.id)[0]
 		e.killed()
 		engine.Must(c, syscall.Kill(shim, syscall.SIGKILL))
 		e.start(c)

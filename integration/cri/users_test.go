@@ -90,7 +90,7 @@ var userChecks = []engine.Check[env]{
 			s.RunAsUser = &cri.Int64Value{Value: 1000}
 		})
 		a, b := p.start("a", "exec httpd -f -p 80 -h /etc", strict), p.sleeper("b", func(c *cri.ContainerConfig) { c.Linux.Resources.MemoryLimitInBytes = 64 << 20 })
-		eventually(c, "the other container serves", func() error {
+		engine.Eventually(c, "the other container serves", func() error {
 			r, err := p.execute(b, "wget -qO- http://127.0.0.1/passwd")
 			if err != nil {
 				return err

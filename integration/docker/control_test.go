@@ -24,17 +24,17 @@ var controlChecks = []check{
 		has(c, "top with columns", d.docker(c, "top", "seen", "-o", "pid,comm"), "COMMAND", "sleep", d.pid(c, "seen"))
 		var stats struct{ PIDs, MemUsage, CPUPerc string }
 		engine.Must(c, json.Unmarshal([]byte(d.docker(c, "stats", "--no-stream", "--format={{json .}}", "seen")), &stats))
-		if hasController("memory") {
+		if engine.HasController("memory") {
 			want(c, "memory is used", stats.MemUsage != "" && !strings.HasPrefix(stats.MemUsage, "0B"), true)
 		}
-		if hasController("pids") {
+		if engine.HasController("pids") {
 			want(c, "processes", stats.PIDs, "1")
 		}
 		d.down(c, "seen")
 	}},
 	{Name: "update", Do: func(c *engine.C, d *daemon) {
 		d.up(c, "update", image, "sleep", "1000")
-		if !hasController("memory") {
+		if !engine.HasController("memory") {
 			d.docker(c, "update", "--restart=on-failure:3", "update")
 			want(c, "policy", d.inspect(c, "update", ".HostConfig.RestartPolicy.MaximumRetryCount"), "3")
 			d.down(c, "update")

@@ -71,11 +71,7 @@ func newDaemon(t testing.TB, v version, r engine.Runtime, settings map[string]an
 	t.Cleanup(func() {
 		thaw()
 		d.stop()
-		if t.Failed() {
-			log, _ := os.ReadFile(d.dir + "/log")
-			lines := strings.Split(string(log), "\n")
-			t.Logf("the daemon's log:\n%s", strings.Join(lines[max(0, len(lines)-40):], "\n"))
-		}
+		engine.TellLog(t, d.dir+"/log")
 		_ = os.RemoveAll(d.dir)
 	})
 	d.docker(t, "load", "-i", engine.BusyboxImage(t, t.TempDir()))
@@ -264,11 +260,6 @@ func has(c testing.TB, what, text string, parts ...string) {
 			c.Errorf("%s: %v", what, err)
 		}
 	}
-}
-
-// hasController reports whether a limit of this kind can be had here.
-func hasController(name string) bool {
-	return engine.View() != "v2" || engine.V2Has(name)
 }
 
 // readCgroup returns what a file of a process's cgroup says.

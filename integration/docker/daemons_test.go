@@ -96,7 +96,7 @@ var daemonChecks = []engine.Check[server]{
 		d.docker(c, "volume", "rm", "data")
 		want(c, "host", d.ns(c, "user", "--userns=host"), namespaceOf(c, "self", "user"))
 		d.docker(c, "run", "-d", "--name=net", "-p", "127.0.0.1:8082:80", image, "sh", "-c", "echo remapped > /index.html; exec httpd -f -h /")
-		serves(c, "http://127.0.0.1:8082/", "remapped")
+		engine.Serves(c, "http://127.0.0.1:8082/", "remapped")
 		d.down(c, "net")
 		has(c, "sysctl, tmpfs, read-only", d.run(c, "--read-only", "--tmpfs=/tmp", "--sysctl=net.core.somaxconn=77", image, "sh", "-c", "touch /tmp/x; cat /proc/sys/net/core/somaxconn"), "77")
 		d.up(c, "limited", "--cap-drop=all", "--cap-add=chown", "--security-opt=no-new-privileges", image, "sleep", "1000")

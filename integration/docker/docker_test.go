@@ -13,7 +13,7 @@ type check = engine.Check[*daemon]
 // checks are what is done with every daemon and runtime, without what takes controllers that cgroup v2 may not have here.
 func checks() []check {
 	all := slices.Concat(runChecks, execChecks, controlChecks, fileChecks, limitChecks, namespaceChecks, networkChecks)
-	if !hasController("memory") {
+	if !engine.HasController("memory") {
 		all = slices.DeleteFunc(all, func(c check) bool { return c.Name == "out of memory" || c.Name == "limits" })
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
@@ -47,34 +48,26 @@ var execChecks = []check{
 	}},
 	{Name: "exec on a terminal", Do: func(c *engine.C, d *daemon) {
 		d.up(c, "tty", image, "sleep", "1000")
-		p := newTerminal(c, 33, 99)
-		p.start(d.command("exec", "-it", "tty", "sh"))
-		p.says("until stty size | grep 99; do sleep 0.1; done", "33 99")
-		p.resize(44, 88)
-		p.says("until stty size | grep 88; do sleep 0.1; done", "44 88")
-		p.write("exit 5\n")
-		want(c, "exit status", p.wait(), 5)
+		p := engine.NewTerminal(c, 33, 99)
+		p.Start(d.command("exec", "-it", "tty", "sh"))
+		p.SaysSize(33, 99)
+		p.Resize(44, 88)
+		p.SaysSize(44, 88)
+		p.Write("exit 5\n")
+		want(c, "exit status", p.Wait(), 5)
 		d.down(c, "tty")
 	}},
 	{Name: "exec, twenty at once", Do: func(c *engine.C, d *daemon) {
 		d.up(c, "many", image, "sleep", "1000")
-		results := make(chan string, 20)
+		var group sync.WaitGroup
 		for i := range 20 {
-			go func() {
-				out, status := d.try("exec", "many", "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i))
-				if out != fmt.Sprint(i) || status != i {
-					out = fmt.Sprintf("%d: %q, exit status %d", i, out, status)
-				} else {
-					out = ""
+			group.Go(func() {
+				if out, status := d.try("exec", "many", "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i)); out != fmt.Sprint(i) || status != i {
+					c.Errorf("%d: %q, exit status %d", i, out, status)
 				}
-				results <- out
-			}()
+			})
 		}
-		for range 20 {
-			if r := <-results; r != "" {
-				c.Error(r)
-			}
-		}
+		group.Wait()
 		want(c, "processes that are left", len(strings.Split(d.docker(c, "top", "many"), "\n")), 2)
 		d.down(c, "many")
 	}},

@@ -1,76 +1,12 @@
 package docker
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
-
-// get returns what a web server of a container answers.
-func get(url string) (string, error) {
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	r, err := client.Get(url)
-	if err != nil {
-		return "", err
-	}
-	defer r.Body.Close()
-	b, err := io.ReadAll(r.Body)
-	if r.StatusCode != http.StatusOK {
-		return string(b), fmt.Errorf("%s", r.Status)
-	}
-	return string(b), err
-}
-
-// redis returns what a server of redis answers to a command.
-func redis(address, command string) (string, error) {
-	conn, err := net.DialTimeout("tcp", address, 2*time.Second)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-	if _, err := io.WriteString(conn, command+"\r\n"); err != nil {
-		return "", err
-	}
-	r := bufio.NewReader(conn)
-	line, err := r.ReadString('\n')
-	if err == nil && strings.HasPrefix(line, "$") {
-		line, err = r.ReadString('\n')
-	}
-	return strings.TrimSpace(line), err
-}
-
-// answers waits until a server of redis answers this.
-func answers(t testing.TB, address, command, answer string) {
-	t.Helper()
-	engine.Eventually(t, command+" is answered", func() error {
-		got, err := redis(address, command)
-		if err != nil {
-			return err
-		}
-		return engine.Contains(got, answer)
-	})
-}
-
-// serves waits until a web server answers this.
-func serves(t testing.TB, url, text string) {
-	t.Helper()
-	engine.Eventually(t, url+" is answered", func() error {
-		got, err := get(url)
-		if err != nil {
-			return err
-		}
-		return engine.Contains(got, text)
-	})
-}
 
 // debian loads the image of Debian.
 func (d *daemon) debian(t testing.TB) {
@@ -99,7 +35,7 @@ var networkChecks = []check{
 		d.debian(c)
 		d.docker(c, "network", "create", "--subnet=172.31.0.0/24", "own")
 		d.docker(c, "run", "-d", "--name=web", "--network=own", "--publish=127.0.0.1:8080:80", image, "sh", "-c", "echo served > /index.html; exec httpd -f -h /")
-		serves(c, "http://127.0.0.1:8080/", "served")
+		engine.Serves(c, "http://127.0.0.1:8080/", "served")
 		engine.Eventually(c, "another container reaches it by its name", func() error {
 			out, _ := d.try("run", "--rm", "--network=own", engine.Debian, "bash", "-c", fmt.Sprintf(fetch, "web"))
 			return engine.Contains(out, "served")
@@ -118,11 +54,11 @@ var networkChecks = []check{
 		engine.Must(c, os.Chmod(dir, 0o755))
 		engine.Must(c, os.WriteFile(dir+"/index.html", []byte("from a file\n"), 0o644))
 		d.docker(c, "run", "-d", "--name=nginx", "-p", "8081:80", "-v", dir+":/var/www/html:ro", "--stop-signal=QUIT", engine.Debian, "nginx", "-g", "daemon off;")
-		serves(c, "http://127.0.0.1:8081/", "from a file")
+		engine.Serves(c, "http://127.0.0.1:8081/", "from a file")
 		d.exec(c, "nginx", "nginx", "-s", "reload")
-		serves(c, "http://127.0.0.1:8081/index.html", "from a file")
+		engine.Serves(c, "http://127.0.0.1:8081/index.html", "from a file")
 		for range 200 {
-			if _, err := get("http://127.0.0.1:8081/"); err != nil {
+			if _, err := engine.Get("http://127.0.0.1:8081/"); err != nil {
 				c.Fatal(err)
 			}
 		}
@@ -136,28 +72,28 @@ var networkChecks = []check{
 		d.docker(c, "run", "-d", "--name=redis", "-p", "127.0.0.1:6380:6379", "-v", "redis:/data", "--user=nobody", "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges",
 			"-w=/tmp", "--tmpfs=/tmp", engine.Debian, "redis-server", "--protected-mode", "no", "--save", "")
 		const address = "127.0.0.1:6380"
-		answers(c, address, "PING", "PONG")
-		answers(c, address, "SET key value", "OK")
+		engine.RedisAnswers(c, address, "PING", "PONG")
+		engine.RedisAnswers(c, address, "SET key value", "OK")
 		d.docker(c, "pause", "redis")
-		if got, err := redis(address, "GET key"); err == nil {
+		if got, err := engine.Redis(address, "GET key"); err == nil {
 			c.Errorf("a paused server answers %q", got)
 		}
 		d.docker(c, "unpause", "redis")
-		answers(c, address, "GET key", "value")
+		engine.RedisAnswers(c, address, "GET key", "value")
 		d.down(c, "redis")
 		d.docker(c, "volume", "rm", "redis")
 
 		// As root, which gives itself up to nobody else, with a file that outlives it.
 		d.docker(c, "run", "-d", "--name=redis", "-p", "127.0.0.1:6380:6379", "-v", "redis:/data", "-w=/data", engine.Debian, "redis-server", "--protected-mode", "no", "--appendonly", "yes")
-		answers(c, address, "PING", "PONG")
+		engine.RedisAnswers(c, address, "PING", "PONG")
 		for i := range 100 {
-			answers(c, address, fmt.Sprintf("SET key%d value%d", i, i), "OK")
+			engine.RedisAnswers(c, address, fmt.Sprintf("SET key%d value%d", i, i), "OK")
 		}
 		d.docker(c, "restart", "redis")
-		answers(c, address, "GET key99", "value99")
+		engine.RedisAnswers(c, address, "GET key99", "value99")
 		d.docker(c, "kill", "redis")
 		d.docker(c, "start", "redis")
-		answers(c, address, "GET key50", "value50")
+		engine.RedisAnswers(c, address, "GET key50", "value50")
 		has(c, "a client in it", d.exec(c, "redis", "redis-cli", "DBSIZE"), "100")
 		d.down(c, "redis")
 		d.docker(c, "volume", "rm", "redis")

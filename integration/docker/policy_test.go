@@ -12,14 +12,6 @@ import (
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
-// setPolicy makes this the machine's policy.
-func setPolicy(t testing.TB, text string) {
-	t.Helper()
-	engine.Must(t, os.MkdirAll("/etc/bailey", 0o755))
-	engine.Must(t, os.WriteFile("/etc/bailey/policy.toml", []byte(text), 0o644))
-	t.Cleanup(func() { _ = os.Remove("/etc/bailey/policy.toml") })
-}
-
 // bailey returns what bailey prints.
 func bailey(t testing.TB, args ...string) string {
 	t.Helper()
@@ -58,9 +50,9 @@ var ownIDs = []check{
 	{Name: "published port, redis", Do: func(c *engine.C, d *daemon) {
 		d.debian(c)
 		d.docker(c, "run", "-d", "--name=redis", "-p", "127.0.0.1:6380:6379", "-v", "redis:/data", "-w=/data", engine.Debian, "redis-server", "--protected-mode", "no", "--appendonly", "yes")
-		answers(c, "127.0.0.1:6380", "SET key value", "OK")
+		engine.RedisAnswers(c, "127.0.0.1:6380", "SET key value", "OK")
 		d.docker(c, "restart", "redis")
-		answers(c, "127.0.0.1:6380", "GET key", "value")
+		engine.RedisAnswers(c, "127.0.0.1:6380", "GET key", "value")
 		want(c, "another user", outside(c, d.pid(c, "redis")) != "0", true)
 		d.down(c, "redis")
 		d.docker(c, "volume", "rm", "redis")
@@ -111,7 +103,7 @@ var ownIDs = []check{
 		d.docker(c, "stop", "web")
 		want(c, "exit status", d.inspect(c, "web", ".State.ExitCode"), "5")
 		d.down(c, "web")
-		if hasController("memory") {
+		if engine.HasController("memory") {
 			_, status := d.try("run", "--name=oom", "--network=none", "--memory=16m", "--memory-swap=16m", image, "tail", "/dev/zero")
 			want(c, "exit status", status, 137)
 			want(c, "OOMKilled", d.inspect(c, "oom", ".State.OOMKilled"), "true")
@@ -137,7 +129,7 @@ func TestPolicyOnShim(t *testing.T) {
 func policies(t *testing.T, v version, r engine.Runtime) {
 	bailey(t, "ids", "setup")
 	setup := func(t *testing.T, r engine.Runtime) *daemon {
-		setPolicy(t, "[[rule]]\nname = \"containers of Docker\"\nmatch.engine = \"docker\"\nuserns = \"auto\"\n")
+		engine.SetPolicy(t, "[[rule]]\nname = \"containers of Docker\"\nmatch.engine = \"docker\"\nuserns = \"auto\"\n")
 		return newDaemon(t, v, r, nil)
 	}
 	engine.Run(t, v.name+", userns=auto", []engine.Runtime{r}, setup, func(t testing.TB, d *daemon) engine.Inventory { return d.left(t) }, guarded(slices.Clone(ownIDs)))
@@ -148,26 +140,26 @@ func policies(t *testing.T, v version, r engine.Runtime) {
 		unconfined := func(args ...string) string {
 			return d.run(t, append(append([]string{"--security-opt=seccomp=unconfined"}, args...), image, "sh", "-c", probe)...)
 		}
-		setPolicy(t, "[defaults]\nseal = \"auto\"\n")
+		engine.SetPolicy(t, "[defaults]\nseal = \"auto\"\n")
 		want(t, "seal=auto, Docker's capabilities", unconfined(), "made")
 		want(t, "seal=auto, no capabilities", unconfined("--cap-drop=all"), "sealed")
 		d.up(t, "sealed", "--cap-drop=all", "--security-opt=seccomp=unconfined", image, "sleep", "1000")
 		want(t, "exec", d.exec(t, "sealed", "sh", "-c", probe), "sealed")
 		d.down(t, "sealed")
-		setPolicy(t, "[defaults]\nseal = \"always\"\n")
+		engine.SetPolicy(t, "[defaults]\nseal = \"always\"\n")
 		want(t, "seal=always", unconfined(), "sealed")
-		setPolicy(t, "[defaults]\nuserns = \"auto\"\nnamespaces.user = 0\n")
+		engine.SetPolicy(t, "[defaults]\nuserns = \"auto\"\nnamespaces.user = 0\n")
 		want(t, "no nested user namespaces", unconfined(), "sealed")
-		setPolicy(t, "[defaults]\ncapabilities = [\"CAP_CHOWN\"]\nno_new_privileges = \"set\"\n")
+		engine.SetPolicy(t, "[defaults]\ncapabilities = [\"CAP_CHOWN\"]\nno_new_privileges = \"set\"\n")
 		out := d.run(t, "--cap-add=net_admin", image, "grep", "-E", "Cap(Eff|Bnd)|NoNew", "/proc/self/status")
 		want(t, "a ceiling: "+out, strings.Count(out, "0000000000000001"), 2)
 		has(t, "no new privileges", out, "NoNewPrivs:\t1")
-		setPolicy(t, "[defaults]\nseccomp = \"require\"\n")
+		engine.SetPolicy(t, "[defaults]\nseccomp = \"require\"\n")
 		d.run(t, image, "true")
 		out, status := d.try("run", "--rm", "--network=none", "--security-opt=seccomp=unconfined", image, "true")
 		want(t, "without a filter", status, 125)
 		has(t, "without a filter", out, "/etc/bailey/policy.toml")
-		setPolicy(t, "[[rule]]\nname = \"others\"\nmatch.engine = \"podman\"\nseccomp = \"require\"\n")
+		engine.SetPolicy(t, "[[rule]]\nname = \"others\"\nmatch.engine = \"podman\"\nseccomp = \"require\"\n")
 		d.run(t, "--security-opt=seccomp=unconfined", image, "true")
 	})
 }

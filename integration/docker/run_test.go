@@ -75,26 +75,26 @@ var runChecks = []check{
 		d.down(c, "logs")
 	}},
 	{Name: "terminal", Do: func(c *engine.C, d *daemon) {
-		p := newTerminal(c, 40, 100)
-		p.start(d.command("run", "--rm", "-it", "--network=none", "--name=tty", image, "sh"))
-		p.says("until stty size | grep 100; do sleep 0.1; done", "40 100") // it is told soon after the start
-		p.says("test -t 0 && test -t 1 && test -t 2 && tty", "/dev/pts/0")
-		p.resize(50, 120)
-		p.says("until stty size | grep 120; do sleep 0.1; done", "50 120")
-		p.write("sleep 1000\n")
+		p := engine.NewTerminal(c, 40, 100)
+		p.Start(d.command("run", "--rm", "-it", "--network=none", "--name=tty", image, "sh"))
+		p.SaysSize(40, 100)
+		p.Says("test -t 0 && test -t 1 && test -t 2 && tty", "/dev/pts/0")
+		p.Resize(50, 120)
+		p.SaysSize(50, 120)
+		p.Write("sleep 1000\n")
 		time.Sleep(100 * time.Millisecond)
-		p.says("\x03echo interru''pted", "interrupted")
-		p.write("exit 9\n")
-		want(c, "exit status", p.wait(), 9)
+		p.Says("\x03echo interru''pted", "interrupted")
+		p.Write("exit 9\n")
+		want(c, "exit status", p.Wait(), 9)
 	}},
 	{Name: "terminal without a client, attach", Do: func(c *engine.C, d *daemon) {
 		d.up(c, "detached", "-t", "-i", image, "sh", "-c", "tty; read x; echo got $x; exit 4")
 		engine.Eventually(c, "it has a terminal", func() error { return engine.Contains(d.docker(c, "logs", "detached"), "/dev/pts/0") })
-		p := newTerminal(c, 30, 90)
-		p.start(d.command("attach", "detached"))
+		p := engine.NewTerminal(c, 30, 90)
+		p.Start(d.command("attach", "detached"))
 		time.Sleep(200 * time.Millisecond)
-		p.says("wo''rd", "got wo''rd")
-		want(c, "exit status", p.wait(), 4)
+		p.Says("wo''rd", "got wo''rd")
+		want(c, "exit status", p.Wait(), 4)
 		d.down(c, "detached")
 	}},
 	{Name: "signals of the client", Do: func(c *engine.C, d *daemon) {
@@ -139,25 +139,12 @@ var runChecks = []check{
 		}
 	}},
 	{Name: "fifty containers, ten at a time", Do: func(c *engine.C, d *daemon) {
-		results := make(chan string, 50)
-		slots := make(chan struct{}, 10)
-		for i := range 50 {
-			go func() {
-				slots <- struct{}{}
-				// containerd's shim does not always read what comes last of all.
-				out, status := d.try("run", "--rm", "--network=none", image, "sh", "-c", fmt.Sprintf("echo %d; sleep 0.2; exit %d", i, i))
-				<-slots
-				if out != fmt.Sprint(i) || status != i {
-					results <- fmt.Sprintf("%d: %q, exit status %d", i, out, status)
-				} else {
-					results <- ""
-				}
-			}()
-		}
-		for range 50 {
-			if r := <-results; r != "" {
-				c.Error(r)
+		engine.Parallel(50, func(i int) {
+			// containerd's shim does not always read what comes last of all.
+			out, status := d.try("run", "--rm", "--network=none", image, "sh", "-c", fmt.Sprintf("echo %d; sleep 0.2; exit %d", i, i))
+			if out != fmt.Sprint(i) || status != i {
+				c.Errorf("%d: %q, exit status %d", i, out, status)
 			}
-		}
+		})
 	}},
 }

@@ -68,10 +68,11 @@ var builds = []steps{
 	}},
 	{name: "run with a terminal", do: func(c *engine.C, p *podman) {
 		name := p.buildah(c, "from", "--pull-never", image)
-		term := openTerminal(c, 33, 77)
-		end := term.start(c, p.buildahCommand(c, "run", p.isolation(), "-t", name, "sh"))
-		term.say(c, "tty", "/dev/pts/0")
-		if status := end("exit 6"); status != 6 {
+		term := engine.NewTerminal(c, 33, 77)
+		term.Start(p.buildahCommand(c, "run", p.isolation(), "-t", name, "sh"))
+		term.Says("tty", "/dev/pts/0")
+		term.Write("exit 6\n")
+		if status := term.Wait(); status != 6 {
 			c.Errorf("exit status %d", status)
 		}
 		p.buildah(c, "rm", name)

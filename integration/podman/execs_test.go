@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
@@ -54,18 +53,19 @@ var execs = []steps{
 	}},
 	{name: "exec with a terminal", do: func(c *engine.C, p *podman) {
 		p.sleeper(c, "web")
-		term := openTerminal(c, 33, 77)
-		end := term.start(c, p.command(c, "podman", "exec", "-it", "web", "sh"))
-		term.say(c, "tty", "/dev/pts/0")
-		term.say(c, "stty size", "33 77")
-		term.resize(c, 44, 88)
-		term.say(c, "stty size", "44 88")
-		same(c, "exit status", fmt.Sprint(end("exit 6")), "6")
+		term := engine.NewTerminal(c, 33, 77)
+		term.Start(p.command(c, "podman", "exec", "-it", "web", "sh"))
+		term.Says("tty", "/dev/pts/0")
+		term.SaysSize(33, 77)
+		term.Resize(44, 88)
+		term.SaysSize(44, 88)
+		term.Write("exit 6\n")
+		same(c, "exit status", fmt.Sprint(term.Wait()), "6")
 		p.remove(c, "web")
 	}},
 	{name: "many execs", do: func(c *engine.C, p *podman) {
 		p.sleeper(c, "web")
-		parallel(40, func(i int) {
+		engine.Parallel(40, func(i int) {
 			r := p.do(c, "", "exec", "web", "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i))
 			if r.status != i || r.out != strconv.Itoa(i)+"\n" {
 				c.Errorf("exec %d: %q, exit status %d: %s", i, r.out, r.status, r.err)
@@ -78,25 +78,11 @@ var execs = []steps{
 // many is about many containers at once.
 var many = []steps{
 	{name: "fifty containers", do: func(c *engine.C, p *podman) {
-		parallel(50, func(i int) {
+		engine.Parallel(50, func(i int) {
 			r := p.do(c, "", p.with([]string{"run", "--rm"}, image, "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i))...)
 			if r.status != i || r.out != strconv.Itoa(i)+"\n" {
 				c.Errorf("container %d: %q, exit status %d: %s", i, r.out, r.status, r.err)
 			}
 		})
 	}},
-}
-
-// parallel calls do with 0 to n-1, ten at a time.
-func parallel(n int, do func(i int)) {
-	var group sync.WaitGroup
-	slots := make(chan struct{}, 10)
-	for i := range n {
-		slots <- struct{}{}
-		group.Go(func() {
-			do(i)
-			<-slots
-		})
-	}
-	group.Wait()
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
@@ -27,8 +25,7 @@ func TestGuide(t *testing.T) {
 	}
 	must := func(err error) { engine.Must(t, err) }
 	// The files and programs of the guide's machine.
-	must(unix.Mount("tmpfs", "/usr/local/sbin", "tmpfs", 0, "mode=755"))
-	t.Cleanup(func() { _ = unix.Unmount("/usr/local/sbin", unix.MNT_DETACH) })
+	engine.OwnLocal(t)
 	program, err := os.ReadFile(engine.Bin(t) + "/bailey")
 	must(err)
 	must(os.WriteFile("/usr/local/sbin/bailey", program, 0o755))
@@ -58,6 +55,6 @@ func TestGuide(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	engine.Guide(t, os.Getenv("BAILEY_DOCS")+"/podman.md", dir, []string{"HOME=/root", "PATH=" + os.Getenv("BAILEY_CRIU") + "/bin:" + path}, asAlice)
+	engine.Guide(t, "podman.md", dir, []string{"HOME=/root", "PATH=" + os.Getenv("BAILEY_CRIU") + "/bin:" + path}, asAlice)
 	m.removeTops()
 }

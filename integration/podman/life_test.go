@@ -29,14 +29,15 @@ var life = []steps{
 		}
 	}},
 	{name: "terminal", do: func(c *engine.C, p *podman) {
-		term := openTerminal(c, 33, 77)
-		end := term.start(c, p.command(c, "podman", p.with([]string{"run", "--rm"}, "-it", image, "sh")...))
-		term.say(c, "tty", "/dev/pts/0")
-		term.say(c, "stty size", "33 77")
-		term.resize(c, 44, 88)
-		term.say(c, "stty size", "44 88")
-		term.say(c, "stat -c %t:%T /dev/console /dev/pts/0", "88:0")
-		same(c, "exit status", fmt.Sprint(end("exit 6")), "6")
+		term := engine.NewTerminal(c, 33, 77)
+		term.Start(p.command(c, "podman", p.with([]string{"run", "--rm"}, "-it", image, "sh")...))
+		term.Says("tty", "/dev/pts/0")
+		term.SaysSize(33, 77)
+		term.Resize(44, 88)
+		term.SaysSize(44, 88)
+		term.Says("stat -c %t:%T /dev/console /dev/pts/0", "88:0")
+		term.Write("exit 6\n")
+		same(c, "exit status", fmt.Sprint(term.Wait()), "6")
 	}},
 	{name: "logs", do: func(c *engine.C, p *podman) {
 		for _, driver := range []string{"k8s-file", "json-file"} {

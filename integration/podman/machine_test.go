@@ -147,7 +147,7 @@ func (p *podman) setUp(t *testing.T) {
 	t.Helper()
 	engine.Must(t, os.MkdirAll(p.home, 0o755))
 	pids := 2048
-	if engine.View() == "v2" && !engine.V2Has("pids") || p.rootless {
+	if !engine.HasController("pids") || p.rootless {
 		pids = 0
 	}
 	p.write(t, "containers.conf", fmt.Sprintf(`[containers]

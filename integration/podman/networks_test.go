@@ -1,11 +1,7 @@
 package podman
 
 import (
-	"bufio"
-	"fmt"
-	"net"
 	"strings"
-	"time"
 
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
@@ -35,7 +31,7 @@ var networks = []steps{
 		p.start(c, "redis", "--network=slirp4netns", "-p", "127.0.0.1:16379:6379", debian, "redis-server", "--save", "", "--protected-mode", "no")
 		p.serve(c, "redis")
 		in(c, p.ok(c, "exec", "redis", "cat", "/proc/net/dev"), "tap0")
-		ping(c, "16379")
+		engine.RedisAnswers(c, "127.0.0.1:16379", "PING", "PONG")
 		p.remove(c, "redis")
 	}},
 	{name: "a bridge", where: onlyRoot, do: func(c *engine.C, p *podman) {
@@ -61,29 +57,4 @@ func (p *podman) serve(c *engine.C, name string) {
 		out, _ := p.status(c, "exec", name, "redis-cli", "ping")
 		return engine.Contains(out, "PONG")
 	})
-}
-
-// ping asks redis behind a port of the machine.
-func ping(c *engine.C, port string) {
-	c.Helper()
-	engine.Eventually(c, "redis answers at port "+port, func() error {
-		return answer(port)
-	})
-}
-
-func answer(port string) error {
-	conn, err := net.DialTimeout("tcp", "127.0.0.1:"+port, time.Second)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Second))
-	if _, err := fmt.Fprint(conn, "PING\r\n"); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	if err != nil {
-		return err
-	}
-	return engine.Contains(line, "PONG")
 }

@@ -9,14 +9,11 @@ import (
 	"github.com/bailey-oci/bailey/integration/internal/engine"
 )
 
-// policy writes the policy of the machine, which is gone when the test ends. Root's containers take their IDs from the account
-// bailey.
+// policy makes this the machine's policy. Root's containers take their IDs from the account bailey.
 func policy(t testing.TB, text string) {
 	t.Helper()
 	accounts(t)
-	engine.Must(t, os.MkdirAll("/etc/bailey", 0o755))
-	engine.Must(t, os.WriteFile("/etc/bailey/policy.toml", []byte(text), 0o644))
-	t.Cleanup(func() { os.Remove("/etc/bailey/policy.toml") })
+	engine.SetPolicy(t, text)
 }
 
 // accounts gives the account bailey subordinate IDs.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -46,6 +47,9 @@ func V2Has(controller string) bool {
 	b, _ := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
 	return strings.Contains(" "+strings.TrimSpace(string(b))+" ", " "+controller+" ")
 }
+
+// HasController reports whether a limit of this kind can be had here.
+func HasController(name string) bool { return View() != "v2" || V2Has(name) }
 
 // Cgroup returns the path of the cgroup, below which tests make all of theirs, with parts added.
 func Cgroup(parts ...string) string {
@@ -94,6 +98,38 @@ func Eventually(t testing.TB, what string, holds func() error) {
 		}
 	}
 	t.Fatalf("%s: %v", what, err)
+}
+
+// Parallel calls do with 0 to n-1, ten at a time.
+func Parallel(n int, do func(i int)) {
+	var group sync.WaitGroup
+	slots := make(chan struct{}, 10)
+	for i := range n {
+		slots <- struct{}{}
+		group.Go(func() {
+			do(i)
+			<-slots
+		})
+	}
+	group.Wait()
+}
+
+// TellLog shows what a daemon has last said, if the test has failed.
+func TellLog(t testing.TB, path string) {
+	t.Helper()
+	if t.Failed() {
+		log, _ := os.ReadFile(path)
+		lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+		t.Logf("the daemon's log:\n%s", strings.Join(lines[max(0, len(lines)-60):], "\n"))
+	}
+}
+
+// SetPolicy makes this the machine's policy until the end of the test.
+func SetPolicy(t testing.TB, text string) {
+	t.Helper()
+	Must(t, os.MkdirAll("/etc/bailey", 0o755))
+	Must(t, os.WriteFile("/etc/bailey/policy.toml", []byte(text), 0o644))
+	t.Cleanup(func() { _ = os.Remove("/etc/bailey/policy.toml") })
 }
 
 // Inventory is what containers leave if they leave something.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -32,14 +33,14 @@ type Check[E any] struct {
 type C struct {
 	*testing.T
 	Runtime Runtime
-	failed  bool
+	failed  atomic.Bool // checks may fail in parallel
 }
 
 // lenient reports whether a failure is not the test's.
 func (c *C) lenient() bool { return !strings.HasPrefix(c.Runtime.Name, "bailey") }
 
 // Failed reports whether the check has failed, be that the test's failure or not.
-func (c *C) Failed() bool { return c.failed || c.T.Failed() }
+func (c *C) Failed() bool { return c.failed.Load() || c.T.Failed() }
 
 // Error is as that of testing.T.
 func (c *C) Error(args ...any) {
@@ -71,7 +72,7 @@ func (c *C) Fatalf(format string, args ...any) {
 
 // Fail is as that of testing.T.
 func (c *C) Fail() {
-	c.failed = true
+	c.failed.Store(true)
 	if !c.lenient() {
 		c.T.Fail()
 	}
@@ -106,8 +107,8 @@ func Run[E any](t *testing.T, engine string, runtimes []Runtime, setup func(t *t
 					c := &C{T: t, Runtime: r}
 					skipped := true // until it has come to its end
 					defer func() {
-						passed[r.Name][check.Name] = !c.failed && !t.Failed() && !skipped
-						if c.failed && c.lenient() && !t.Skipped() {
+						passed[r.Name][check.Name] = !c.failed.Load() && !t.Failed() && !skipped
+						if c.failed.Load() && c.lenient() && !t.Skipped() {
 							t.SkipNow()
 						}
 					}()
@@ -116,7 +117,7 @@ func Run[E any](t *testing.T, engine string, runtimes []Runtime, setup func(t *t
 						before = left(c, e)
 					}
 					check.Do(c, e)
-					if left != nil && !c.failed {
+					if left != nil && !c.failed.Load() {
 						before.Compare(c, func() Inventory { return left(c, e) })
 					}
 					skipped = t.Skipped()
