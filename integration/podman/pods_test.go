@@ -1,6 +1,7 @@
 package podman
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -129,6 +130,14 @@ var pods = []steps{
 func down(c *engine.C, p *podman, pod, file string) {
 	c.Helper()
 	p.ok(c, "pod", "kill", pod)
+	// What conmon starts at a container's end unmounts it; Podman itself does not wait for that here.
+	engine.Eventually(c, "nothing of it is mounted", func() error {
+		mounts, err := os.ReadFile("/proc/self/mountinfo")
+		if err == nil && strings.Contains(string(mounts), "/userdata/shm ") {
+			err = errors.New("there is /dev/shm of a container")
+		}
+		return err
+	})
 	p.ok(c, "kube", "down", file)
 }
 
