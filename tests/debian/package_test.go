@@ -162,8 +162,9 @@ func newRoot(t *testing.T, dir string) {
 		if err := os.MkdirAll(filepath.Dir(tar), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		// A mirror may be older than what it says of itself is good for; the signature is checked all the same.
-		harness.Tool(t, "", "mmdebstrap", "--quiet", `--aptopt=Acquire::Check-Valid-Until "false"`, "--variant=minbase", "bookworm", made)
+		// A mirror may be older than what it says of itself is good for; the signature is checked all the same. What is mounted
+		// for it is not to be seen by other tests.
+		harness.Tool(t, "", "unshare", "--mount", "--propagation", "private", "mmdebstrap", "--quiet", `--aptopt=Acquire::Check-Valid-Until "false"`, "--variant=minbase", "bookworm", made)
 		if err := os.Rename(made, tar); err != nil {
 			t.Fatal(err)
 		}
