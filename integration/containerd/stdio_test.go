@@ -124,7 +124,7 @@ func TestDaemonHoldsStreams(t *testing.T) {
 
 // Who is not root opens standard output by its name.
 func streamsBelongToTheUser(t *engine.C, d *daemon) {
-	k := d.startTask("user", shell("echo first > /dev/stdout && echo second > /proc/self/fd/2"), oci.WithUserID(1000))
+	k := d.startTask("user", shell("echo first > /dev/stdout && echo second > /proc/self/fd/2"+d.ending()), oci.WithUserID(1000))
 	if s := k.status(); s != 0 {
 		t.Errorf("exit status %d", s)
 	}
@@ -138,7 +138,7 @@ func streamsBelongToTheUser(t *engine.C, d *daemon) {
 
 func logFile(t *engine.C, d *daemon) {
 	path := t.TempDir() + "/logs/out"
-	k := d.createWith("file", cio.LogFile(path), shell("echo out; echo err >&2"))
+	k := d.createWith("file", cio.LogFile(path), shell("echo out; echo err >&2"+d.ending()))
 	must(t, k.Start(d.ctx))
 	k.status()
 	k.remove()
@@ -152,7 +152,7 @@ func logProgram(t *engine.C, d *daemon) {
 	program := dir + "/logger"
 	script := "#!/bin/sh\nexec >" + dir + "/out\necho $CONTAINER_NAMESPACE $CONTAINER_ID \"$@\"\nexec 5>&-\ncat <&3\n"
 	must(t, os.WriteFile(program, []byte(script), 0o755))
-	k := d.createWith("logged", cio.BinaryIO(program, map[string]string{"key": "value"}), shell("echo hello"))
+	k := d.createWith("logged", cio.BinaryIO(program, map[string]string{"key": "value"}), shell("echo hello"+d.ending()))
 	must(t, k.Start(d.ctx))
 	k.status()
 	k.remove()
