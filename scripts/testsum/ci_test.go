@@ -48,6 +48,10 @@ func TestCI(t *testing.T) {
 			make: `case $* in *ENGINES=one*) echo "4 passed, 1 failed, 0 skipped"; exit 1;; *) echo "5 passed, 0 failed, 0 skipped";; esac`,
 			last: "14 passed, 1 failed, 0 skipped",
 		},
+		"an engine's test fails once": {
+			make: `case $* in *ENGINES=one*) [ ! -e once ] || { echo "5 passed, 0 failed, 0 skipped"; exit; }; touch once; echo "4 passed, 1 failed, 0 skipped"; exit 1;; *) echo "5 passed, 0 failed, 0 skipped";; esac`,
+			last: "15 passed, 0 failed, 0 skipped",
+		},
 		"a part dies before its count": {
 			make: `case $* in *ENGINES=two*) echo "oops"; exit 2;; *) echo "5 passed, 0 failed, 0 skipped";; esac`,
 			last: "10 passed, 1 failed, 0 skipped", before: "oops",
