@@ -144,21 +144,31 @@ func newOverlay(a plan.NewOverlay) (fd int, err error) {
 		if a.Attributes&unix.MOUNT_ATTR_RDONLY != 0 {
 			flags = unix.MS_RDONLY
 		}
-		err := unix.Mount(a.Source, "m", "overlay", flags, strings.Join(a.Options, ",")) //nolint:forbidigo // in a directory that nobody else sees
-		if err != nil {
-			return &fault.Error{Syscall: "mount", Err: err}
-		}
-		fd, err = unix.OpenTree(room, "m", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-		if err != nil {
-			return &fault.Error{Syscall: "open_tree", Err: err}
-		}
-		if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: a.Attributes}); err != nil {
-			unix.Close(fd)
-			return &fault.Error{Syscall: "mount_setattr", Err: err}
+		var call string
+		var err error
+		if fd, call, err = overlayOn(room, "m", a.Source, flags, strings.Join(a.Options, ","), a.Attributes); err != nil {
+			return &fault.Error{Syscall: call, Err: err}
 		}
 		return nil
 	})
 	return fd, err
+}
+
+// overlayOn makes an overlay on a directory in room, which is the working directory, and returns a mount of it that is attached
+// nowhere. call is the system call that has failed. Not with fsconfig(2), whose values are of 255 bytes at most.
+func overlayOn(room int, dir, source string, flags uintptr, options string, attributes uint64) (mount int, call string, err error) {
+	err = unix.Mount(source, dir, "overlay", flags, options) //nolint:forbidigo // in a directory that nobody else sees
+	if err != nil {
+		return -1, "mount", err
+	}
+	if mount, err = unix.OpenTree(room, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC); err != nil {
+		return -1, "open_tree", err
+	}
+	if err = unix.MountSetattr(mount, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: attributes}); err != nil {
+		unix.Close(mount)
+		return -1, "mount_setattr", err
+	}
+	return mount, "", nil
 }
 
 // newDevice makes a device node and a mount of it.

@@ -223,28 +223,20 @@ func (o *overlay) mount(room int) (int, error) {
 	if err := makeFilesAs(o.root); err != nil {
 		return -1, err
 	}
-	// Not with fsconfig(2), whose values are of 255 bytes at most.
-	err := unix.Mount("overlay", "m", "overlay", 0, o.data()) //nolint:forbidigo // in a directory that nobody else sees
-	if err != nil {
-		f := failed("overlay", "mount", err)
-		switch err {
-		case unix.EBUSY:
-			f.Cause = "its upper layer is in use by the engine's mount of it, and the option index=on forbids a second one"
-			f.Remedy = "have the engine mount it with index=off"
-		case unix.EINVAL:
-			f.Cause = "a filesystem that one of its layers is on cannot be one with other owners (Linux 5.19 is needed), or not with these options"
-		}
-		return -1, f
+	mount, call, err := overlayOn(room, "m", "overlay", 0, o.data(), o.attributes)
+	if err == nil {
+		return mount, nil
 	}
-	mount, err := unix.OpenTree(room, "m", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return -1, failed("overlay", "open_tree", err)
+	f := failed("overlay", call, err)
+	switch {
+	case call != "mount":
+	case err == unix.EBUSY:
+		f.Cause = "its upper layer is in use by the engine's mount of it, and the option index=on forbids a second one"
+		f.Remedy = "have the engine mount it with index=off"
+	case err == unix.EINVAL:
+		f.Cause = "a filesystem that one of its layers is on cannot be one with other owners (Linux 5.19 is needed), or not with these options"
 	}
-	if err := unix.MountSetattr(mount, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: o.attributes}); err != nil {
-		unix.Close(mount)
-		return -1, failed("overlay", "mount_setattr", err)
-	}
-	return mount, nil
+	return -1, f
 }
 
 // data returns the options of the overlay, by the names that its layers have been given.
